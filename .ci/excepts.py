@@ -15,7 +15,7 @@ EDGES = {
     "bot/actions/runner.py",
     "bot/chatops/next_steps.py",
     "bot/app/scheduler.py",
-    "bot/actions/watch_state.py",
+    "bot/actions/run_callbacks.py",
     "bot/audit/publishers.py",
     "bot/web/alerts.py",
     "bot/web/incidents_api.py",

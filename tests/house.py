@@ -282,7 +282,7 @@ class House:
         )
         self.tending = Upkeep(
             store=self.store,
-            reverse=self.dispatcher.undo_automatically,
+            undo=self.dispatcher.undo_automatically,
             runner=self.runs,
             reports=self.reports,
             metrics=self,

@@ -17,7 +17,7 @@ def handle(said: str) -> str:
 
 
 def run_of(reply: Reply) -> str:
-    """The handle of the run that this answer says has begun: "`runs` says how run 5f5f5f5f goes"."""
+    """The handle of the run that this answer says has begun: "`runs` shows how run 5f5f5f5f goes"."""
     return reply.text.partition("how run ")[2].split()[0]
 
 

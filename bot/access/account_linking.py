@@ -1,8 +1,8 @@
-"""Whose account that is, and how it comes to be: settings and links in one, and the steps of linking, each in the
-caller's transaction.
+"""Who has an account, and how accounts are linked: each step in the caller's transaction; and messages to accounts.
 
-The promise: an account is linked only with proof on both sides, a code that one private place showed and another one
-sent; and it stays that one person's until they, or the settings, say otherwise.
+The promise: an account is linked only with proof from both sides, a code that was shown in one private chat and sent
+from another. It stays that person's until they, or the settings, end that. Each use of a code is reported to the
+account that requested it, so that a stolen code does not stay unnoticed.
 """
 
 from __future__ import annotations
@@ -28,10 +28,20 @@ from bot.store.engine import Store
 from bot.store.sql import Sql
 from bot.store.transaction import Tx
 
+logger = logging.getLogger(__name__)
+
+#: A message that was not delivered is tried again after this long, perhaps by another process.
+_RETRY_AFTER = timedelta(seconds=30)
+
 
 class AccountLinking:
-    """`groups`: the platform whose groups carry roles, if there is one. `places`: where people have accounts of their
-    own. `typed`: how the line with a code is typed where that is not as it stands, a clause for each such platform.
+    """Answers who has an account, and changes that.
+
+    Args:
+        settled: the people and accounts of the settings.
+        groups: the platform whose groups grant roles, if there is one.
+        places: the channels in which people have accounts of their own.
+        typed: for each platform on which the line with a code is typed in another form, a clause that says how.
     """
 
     def __init__(
@@ -48,31 +58,31 @@ class AccountLinking:
         self._typed = f" ({', '.join(typed)})" if typed else ""
 
     def person(self, store: Store, channel: str, account: str) -> Principal | None:
-        """Who has that account, with the roles of this moment. An account of the settings needs no database."""
-        named = self._people.accounts.get((channel, account))
-        if named is not None and not self._people.groups:
-            return self._people.persons[named]
+        """Who has that account, with the roles of now. An account of the settings needs no database."""
+        holder = self._people.accounts.get((channel, account))
+        if holder is not None and not self._people.groups:
+            return self._people.persons[holder]
         with store.read() as reading:
-            named = self._holder(reading.sql, (channel, account))
-            who = self._people.persons.get(named or "")
+            holder = self._holder(reading.sql, (channel, account))
+            who = self._people.persons.get(holder or "")
             return None if who is None else self._with_groups(reading.sql, who)
 
     def principal_of(self, sql: Sql, person: str) -> Principal | None:
-        """The person of that id with the roles of this moment; None when the settings have nobody of it."""
+        """The person with that id, with the roles of now; None if the settings have none."""
         who = self._people.persons.get(person)
         return who if who is None or not self._people.groups else self._with_groups(sql, who)
 
     def holder_of(self, sql: Sql, account: Account) -> AccountHolder | None:
-        """Whose that account is now, by the settings or by a link."""
-        named = self._people.accounts.get(account)
-        if named is not None:
-            return AccountHolder(person=named)
+        """Who has that account now, by the settings or by a link."""
+        holder = self._people.accounts.get(account)
+        if holder is not None:
+            return AccountHolder(person=holder)
         link = account_links.of_account(sql, account)
         return None if link is None else AccountHolder(person=link.person, since=link.at)
 
     def identity_of(self, tx: Tx, request: Request) -> RecordedIdentity:
-        """Whoever asks, as they are to be known again later."""
-        settled = {account for account, whose in self._people.accounts.items() if whose == request.by.id}
+        """The sender and all their accounts, recorded so that a later decision recognises them."""
+        settled = {account for account, person in self._people.accounts.items() if person == request.by.id}
         linked = {(one.channel, one.account) for one in account_links.of_person(tx.sql, request.by.id)}
         own = canonical_account(request.channel, request.account)
         return RecordedIdentity(
@@ -84,28 +94,31 @@ class AccountLinking:
         )
 
     def remove_overruled(self, tx: Tx) -> None:
-        """End what the settings have overruled: links of people who are gone, of accounts that they name themselves.
+        """End the links that the settings overrule: of people who are gone, and of accounts that the settings list.
 
-        Left alone, they would come alive again with the next person who is given that id.
+        The trap: a link that is left would count again for the next person with that id.
         """
         for link in account_links.overridden_by_settings(tx, self._people.persons.keys(), self._people.accounts.keys()):
             account_links.delete(tx, link)
-            message = f"{link.channel} {link.account} is {link.person}'s no longer: the settings say otherwise."
+            message = f"{link.channel} {link.account} is no longer linked to {link.person}: the settings overrule it."
             _record_ended(tx, message, link)
         self._end_unvouched(tx)
 
     def _end_unvouched(self, tx: Tx) -> None:
-        """End links that were made from an account which is the person's no longer, and those that such links made."""
+        """End links that were made from an account that the person has no longer, and links made from those."""
         while ended := [
             one for one in account_links.all_links(tx) if self._holder(tx.sql, one.linked_by) != one.person
         ]:
             for link in ended:
                 account_links.delete(tx, link)
-                account = f"{link.channel} {link.account}"
-                message = f"{account} is {link.person}'s no longer: nor is {link.by}, by which it was linked."
+                message = (
+                    f"{link.channel} {link.account} is no longer linked to {link.person}, because {link.by}, which"
+                    " vouched for it, no longer is."
+                )
                 _record_ended(tx, message, link)
 
     def issue(self, tx: Tx, request: Request) -> Reply:
+        """Issue a code for one more account. Raises `Rejected` if others can read the chat."""
         if not request.private:
             raise Rejected(identity.IN_PRIVATE, code="not_private")
         if request.by.id not in self._people.persons:
@@ -118,41 +131,48 @@ class AccountLinking:
         account_links.put_code(tx, identity.hash_code(code), issued)
         message = (
             f"/link {code}\n"
-            f"Send that line to the bot from your other account, in private, before {until:%H:%M} UTC"
-            f"{self._typed}. It works once. Whoever sends it is you from then on: show it to nobody."
+            f"Send that line to the bot from your other account, in a private chat, before {until:%H:%M} UTC"
+            f"{self._typed}. It works once. Show it to nobody: whichever account sends it gets your rights."
         )
         return Reply(text=message, secret=True)
 
     def redeem(self, tx: Tx, request: Request, code: str) -> Reply:
-        """A refusal is stored too (a wrong code is counted), so it is a reply and no exception."""
-        sealed = identity.hash_code(code)
-        issued = account_links.find_code(tx, sealed)
-        refused = identity.link_refusal(issued, self._circumstances(tx, request, issued), self._people.persons)
+        """Link the sender's account by that code.
+
+        A refusal is a reply and not an exception, because it is stored too: wrong codes are counted.
+        """
+        code_hash = identity.hash_code(code)
+        issued = account_links.find_code(tx, code_hash)
+        refused = identity.link_refusal(issued, self._redeem_context(tx, request, issued), self._people.persons)
         if refused is not None:
-            return self._refuse(tx, request, sealed, refused)
+            return self._refuse(tx, request, code_hash, refused)
         assert issued is not None, "no code, no link"
         by = f"{issued.channel} {issued.account}"
         account_links.put(
             tx, AccountLink(channel=request.channel, account=request.account, person=issued.person, at=tx.now, by=by)
         )
-        account_links.redeem_code(tx, sealed, _word_of(tx, request))
-        message = (
-            f"{request.channel} {request.account} is {issued.person}'s from now on, by a code that {by} asked for."
-        )
+        account_links.redeem_code(tx, code_hash, _linked_message(tx, request))
+        message = f"{request.channel} {request.account} is linked to {issued.person}, by a code that {by} requested."
         _record(tx, request, Code.LINKED, message, issued.person)
         who = self._people.persons[issued.person]
-        return Reply(text=f"This account ({request.channel}: {request.account}) is {who.display_name}'s from now on.")
+        return Reply(text=f"This account ({request.channel}: {request.account}) is linked to {who.display_name}.")
 
     def unlink(self, tx: Tx, request: Request, channel: str) -> Reply:
+        """End the sender's link in that channel, and every link made from it. Raises `Rejected` if there is none."""
         ended = next((one for one in account_links.of_person(tx.sql, request.by.id) if one.channel == channel), None)
         if ended is None:
-            raise Rejected(self._why_not_linked(request.by.id, channel), code="no_link")
+            raise Rejected(self._not_linked(request.by.id, channel), code="no_link")
         account_links.delete(tx, ended)
-        _record(tx, request, Code.UNLINKED, f"{channel} {ended.account} is {ended.person}'s no longer.", ended.person)
+        message = f"{channel} {ended.account} is no longer linked to {ended.person}."
+        _record(tx, request, Code.UNLINKED, message, ended.person)
         self._end_unvouched(tx)
-        return Reply(text=f"The {channel} account {ended.account} is yours no longer. What it waited for is void.")
+        return Reply(
+            text=f"The {channel} account {ended.account} is no longer linked to you. Your pending codes, and approvals"
+            " given from that account, are void."
+        )
 
     def whoami(self, tx: Tx, request: Request) -> Sequence[str]:
+        """The sender's accounts and roles, a line each."""
         groups = self._groups_of(tx.sql, request.by.id)
         platform = self._groups.name if self._groups else ""
         return identity.describe_person(
@@ -160,7 +180,7 @@ class AccountLinking:
         )
 
     def pending_messages(self, tx: Tx, request: Request) -> list[str]:
-        """What the asker's account has still to be told."""
+        """The messages that wait for the sender's account; they are not sent again."""
         if not request.account:
             return []
         return [
@@ -168,7 +188,7 @@ class AccountLinking:
             *account_messages.take_messages(tx, canonical_account(request.channel, request.account)),
         ]
 
-    def _circumstances(self, tx: Tx, request: Request, issued: LinkCode | None) -> RedeemContext:
+    def _redeem_context(self, tx: Tx, request: Request, issued: LinkCode | None) -> RedeemContext:
         account = (request.channel, request.account)
         return RedeemContext(
             channel=request.channel,
@@ -190,23 +210,24 @@ class AccountLinking:
         linked = (one.account for one in account_links.of_person(sql, person) if one.channel == channel)
         return self._people.account_of(person, channel) or next(linked, None)
 
-    def _refuse(self, tx: Tx, request: Request, sealed: str, refused: LinkRefusal) -> Reply:
-        issued = account_links.find_code(tx, sealed)
+    def _refuse(self, tx: Tx, request: Request, code_hash: str, refused: LinkRefusal) -> Reply:
+        issued = account_links.find_code(tx, code_hash)
         account = (request.channel, request.account)
         if refused.counts_as_attempt:
             account_links.save_failed_attempts(
                 tx, account, account_links.failed_attempts(tx, account) + 1, lasting=identity.LOCKED_FOR
             )
         if refused.voids_code:
-            where = f"your linking code was sent by {request.channel} {request.account} ({refused.reason}) and is void"
-            account_links.redeem_code(tx, sealed, f"At {tx.now:%H:%M} UTC {where}.")
+            sender = f"{request.channel} {request.account} ({refused.reason})"
+            message = f"Your linking code was sent by {sender} at {tx.now:%H:%M} UTC, and is void."
+            account_links.redeem_code(tx, code_hash, message)
         message = f"{request.channel} {request.account} was not linked: {refused.reason}."
         _record(tx, request, Code.NOT_LINKED, message, issued.person if issued else "")
         return Reply(text=refused.message, ok=False)
 
-    def _why_not_linked(self, person: str, channel: str) -> str:
+    def _not_linked(self, person: str, channel: str) -> str:
         if self._people.account_of(person, channel) is not None:
-            return f"Your {channel} account is in the settings; only an admin can take it out. Nothing was done."
+            return f"Your {channel} account is in the settings; only an admin can remove it. Nothing was done."
         return f"You have linked no {channel[:40]!r} account. Nothing was done. `whoami` lists your accounts."
 
     def _with_groups(self, sql: Sql, who: Principal) -> Principal:
@@ -214,17 +235,17 @@ class AccountLinking:
         return replace(who, roles=who.roles | by_groups)
 
     def _groups_of(self, sql: Sql, person: str) -> Mapping[str, bool | None]:
-        """Empty for somebody without an account on that platform, and where there is none."""
+        """By group, whether the person is a member. Empty if there is no such platform or no account on it."""
         if self._groups is None or not self._people.groups:
             return {}
         account = self._account_of(sql, person, self._groups.channel)
         return self._groups.read(account) if account else {}
 
 
-def _word_of(tx: Tx, request: Request) -> str:
+def _linked_message(tx: Tx, request: Request) -> str:
     return (
-        f"Since {tx.now:%Y-%m-%d %H:%M} UTC the {request.channel} account {request.account} is yours."
-        f" If that was not you, say `unlink {request.channel}` and tell your security contact."
+        f"The {request.channel} account {request.account} was linked to you at {tx.now:%Y-%m-%d %H:%M} UTC."
+        f" If that was not you, send `unlink {request.channel}` and inform your security contact."
     )
 
 
@@ -233,7 +254,7 @@ def _record_ended(tx: Tx, message: str, link: AccountLink) -> None:
 
 
 def _record(tx: Tx, request: Request, code: Code, message: str, person: str) -> None:
-    """`person`: whose accounts it is about; "" where nobody knows."""
+    """`person`: whose accounts are concerned; "" if that is unknown."""
     entry = AuditEntry(
         code=code,
         by=request.by.id or f"{request.channel}:{request.account}",
@@ -247,14 +268,8 @@ def _record(tx: Tx, request: Request, code: Code, message: str, person: str) -> 
     audit_log.append(tx, [entry])
 
 
-logger = logging.getLogger(__name__)
-
-#: After so long a word that was not told is tried again, and by then another process may do it.
-_AGAIN = timedelta(seconds=30)
-
-
-class _Box(Protocol):
-    """Where words wait."""
+class _Queue(Protocol):
+    """Messages to accounts that wait to be sent."""
 
     def messages_due(self, sql: Sql, now: datetime) -> bool: ...
     def claim_messages(self, tx: Tx, lease: timedelta) -> list[AccountMessage]: ...
@@ -263,34 +278,37 @@ class _Box(Protocol):
 
 
 def send_account_messages(store: Store, messengers: Mapping[str, Messenger]) -> None:
-    """All words that are due. `speaks`: the channels that can say a line of their own, by name."""
-    boxes: tuple[_Box, ...] = (account_links, account_messages)
-    for box in boxes:
-        with store.read() as seen:
-            if not box.messages_due(seen.sql, store.now()):
+    """Send all messages that are due: about linking codes, and about approvals. `messengers`: the channels, by name.
+
+    A message that cannot be sent waits until the account's owner writes to the bot: see `pending_messages`.
+    """
+    queues: tuple[_Queue, ...] = (account_links, account_messages)
+    for queue in queues:
+        with store.read() as reading:
+            if not queue.messages_due(reading.sql, store.now()):
                 continue
         with store.begin() as tx:
-            due = box.claim_messages(tx, _AGAIN)
-        for word in due:
-            _tell(store, box, messengers.get(word.channel), word)
+            due = queue.claim_messages(tx, _RETRY_AFTER)
+        for message in due:
+            _send(store, queue, messengers.get(message.channel), message)
 
 
-def _tell(store: Store, box: _Box, channel: Messenger | None, word: AccountMessage) -> None:
+def _send(store: Store, queue: _Queue, channel: Messenger | None, message: AccountMessage) -> None:
     if channel is None:
         with store.begin() as tx:
-            box.retry_message(tx, word)
+            queue.retry_message(tx, message)
         return
     try:
-        channel.post(word.text, word.account)
+        channel.post(message.text, message.account)
     except Undelivered as trouble:
-        about = {"place": word.channel, "account": word.account, "why": trouble.message}
-        logger.warning("an account is not told what it is to be told", extra=about)
+        about = {"place": message.channel, "account": message.account, "why": trouble.message}
+        logger.warning("a message to an account is not delivered", extra=about)
         with store.begin() as tx:
-            box.retry_message(tx, word, None if trouble.permanent else _later(trouble.retry_after))
+            queue.retry_message(tx, message, None if trouble.permanent else _bounded(trouble.retry_after))
         return
     with store.begin() as tx:
-        box.mark_notified(tx, word)
+        queue.mark_notified(tx, message)
 
 
-def _later(after: timedelta | None) -> timedelta:
-    return min(max(_AGAIN, after or _AGAIN), LONGEST_RETRY)
+def _bounded(retry_after: timedelta | None) -> timedelta:
+    return min(max(_RETRY_AFTER, retry_after or _RETRY_AFTER), LONGEST_RETRY)

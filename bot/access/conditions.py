@@ -1,7 +1,8 @@
-"""What a right may depend on, and what was the case when it was asked for. Pure.
+"""The conditions of a rule, and the context of a request that they are checked with. Pure.
 
-A condition of an allowing rule holds only when it is known to hold; one of a denying rule holds unless it is known
-not to. So where the catalog leaves an environment out, nothing is allowed because of it and nothing escapes a denial.
+The promise: unknown facts never help. A condition of an allowing rule holds only if it is known to hold; one of a
+denying rule holds unless it is known not to. So a service without an environment in the catalog is allowed nothing by
+an environment, and escapes no denial.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bot.lib.time_windows import WeeklyWindow, is_open
 
 
 class Impact(StrEnum):
-    """What a verb does to the world."""
+    """What a verb changes."""
 
     READ = "question"  #: nothing
     INCIDENT = "calm"  #: it works on incidents, and a freeze does not hold it: ack, note, resolve
@@ -27,31 +28,31 @@ class Impact(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
-    """The conditions of a rule; all that are given must hold, of several values one."""
+    """The conditions of a rule: all that are given must hold; of several values one is enough."""
 
     environment: tuple[str, ...] = ()
     service: tuple[str, ...] = ()  #: globs
     severity: tuple[Severity, ...] = ()
-    on_call: bool = False  #: the asker is on call for the service
+    on_call: bool = False  #: the requester is on call for the service
     incident: bool = False  #: an unresolved incident is on the service
     during: tuple[WeeklyWindow, ...] = ()
-    budget: float | None = None  #: the least part of the service's error budget that is left, 0 to 1
+    budget: float | None = None  #: the minimum of the service's error budget that must be left, 0 to 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """What was the case. None is "there is none" or "nobody knows"; both allow nothing."""
+    """The facts at the time of the request. None means "there is none" or "unknown"; both allow nothing."""
 
     now: datetime
     impact: Impact = Impact.ACTION
-    service: str | None = None  #: the target's, or that of the incident it is
+    service: str | None = None  #: the target itself, or the service of the target incident
     environment: str | None = None  #: the service's
     severity: Severity | None = None  #: the incident's
-    on_call_for: frozenset[str] = frozenset()  #: services that the asker is on call for
-    open_on: frozenset[str] = frozenset()  #: services that an unresolved incident is on
-    paged: bool = False  #: the asker was paged by name for this incident
+    on_call_for: frozenset[str] = frozenset()  #: services that the requester is on call for
+    open_on: frozenset[str] = frozenset()  #: services with an unresolved incident
+    paged: bool = False  #: the requester was paged by name for this incident
     budget_left: float | None = None  #: of the service, 0 to 1
-    break_glass_until: datetime | None = None  #: the asker has broken the glass, and it lasts until then
+    break_glass_until: datetime | None = None  #: until when break-glass is active for the requester
 
     @property
     def is_break_glass_active(self) -> bool:
@@ -62,12 +63,12 @@ class Context:
         return self.service is not None and self.service in self.on_call_for
 
 
-#: What is missing, in words, or "" when the condition holds.
+#: Returns what is missing, for people, or "" if the condition holds.
 ConditionCheck = Callable[[Permission, Context], str]
 
 
 def checks_of(when: Conditions, *, denies: bool) -> tuple[ConditionCheck, ...]:
-    """One for each condition that is given. `denies`: what is not known counts as the case."""
+    """One check for each condition that is given. `denies`: an unknown fact counts as if the condition held."""
     return tuple(_checks(when, denies))
 
 
@@ -96,7 +97,7 @@ def _environment(names: tuple[str, ...], *, denies: bool) -> ConditionCheck:
             return ""
         if context.environment is not None:
             return f"{needs}; this is {context.environment}"
-        return "" if denies and _is_somewhere(wanted, context) else f"{needs}; this is in none that is known"
+        return "" if denies and _is_somewhere(wanted, context) else f"{needs}; the environment of this is unknown"
 
     return missing
 
@@ -108,7 +109,7 @@ def _service(globs: tuple[str, ...], *, denies: bool) -> ConditionCheck:
         service = context.service
         if service is not None:
             return "" if any(match(service) for match in matchers) else f"{needs}; this is {service}"
-        return "" if denies and wanted.target else f"{needs}; this is of none"
+        return "" if denies and wanted.target else f"{needs}; this is no service"
 
     return missing
 

@@ -1,8 +1,8 @@
-"""May they? One pure decision from who, what, the book of rights and what is the case; nothing else decides.
+"""Decides whether a person may do something: one pure decision from person, permission, policy and context.
 
-The promise: nothing is allowed that no rule allows, a rule that denies beats all that allow, and the reason says which
-rule it was, or what is missing and who has it. Two things stand above the rules: what everybody who is known may say
-(`book.ALWAYS_ALLOWED`), and that whoever is paged for an incident may acknowledge it.
+The promise: nothing is allowed without a rule that allows it, a rule that denies beats all that allow, and the reason
+names the rule, or what is missing and who could do it. Two rights come before the rules: the verbs that every known
+person may use (`policy.ALWAYS_ALLOWED`), and to acknowledge an incident that one is paged for.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ ACK, LINK, YES = "ack", "link", "yes"
 
 
 def decide(who: Principal, wanted: Permission, policy: Policy, context: Context) -> Decision:
-    """Whether they may, now. Never raises; the same question gets the same answer, in whichever order rules stand."""
-    above = _above_the_rules(who, wanted, context)
-    if above is not None:
-        return above
-    found = _weigh(who, wanted, policy, context)
+    """Whether they may, now. Never raises. The order of the rules does not change the answer."""
+    always = _before_the_rules(who, wanted, context)
+    if always is not None:
+        return always
+    found = _apply_rules(who, wanted, policy, context)
     if found.denied is not None:
         return _denied(found.denied, wanted)
     if found.best is None:
-        return Decision(allowed=False, reason=_what_is_missing(found, who, wanted, policy, context))
+        return Decision(allowed=False, reason=_missing(found, who, wanted, policy, context))
     if found.freeze is not None:
         return Decision(allowed=False, reason=_frozen(found.freeze, who, wanted, policy, context))
     return _allowed(found.best, who, wanted, policy, context)
 
 
 def policy_input(who: Principal, wanted: Permission, policy: Policy, context: Context) -> Mapping[str, object]:
-    """The same question as a JSON document, for a second opinion; docs/security.md tells its keys."""
+    """The same question as a JSON document, for an external policy; docs/security.md describes its keys."""
     return {
         "person": {"id": who.id, "human": who.human, "roles": sorted(policy.active_roles(who.roles, context))},
         "verb": wanted.verb,
@@ -55,15 +55,15 @@ def policy_input(who: Principal, wanted: Permission, policy: Policy, context: Co
     }
 
 
-def _above_the_rules(who: Principal, wanted: Permission, context: Context) -> Decision | None:
+def _before_the_rules(who: Principal, wanted: Permission, context: Context) -> Decision | None:
     if not who.id:
         if wanted.verb == LINK:
-            return Decision(allowed=True, reason="Whoever is not known may link their account.")
+            return Decision(allowed=True, reason="An unknown account may be linked.")
         return Decision(allowed=False, reason="Link your account first: /link. Nothing was done.")
     if wanted.verb in ALWAYS_ALLOWED:
-        return Decision(allowed=True, reason="Everybody who is known may.")
+        return Decision(allowed=True, reason="Every known person may.")
     if _is_paged(wanted, context):
-        return Decision(allowed=True, reason="Allowed: whoever is paged for an incident may acknowledge it.")
+        return Decision(allowed=True, reason="Allowed: a person who is paged for an incident may acknowledge it.")
     return None
 
 
@@ -73,7 +73,7 @@ def _is_paged(wanted: Permission, context: Context) -> bool:
 
 @dataclass(kw_only=True, slots=True)
 class _Found:
-    """What the rules say, before it is put into words."""
+    """The rules that apply, before the reason is written."""
 
     denied: CompiledRule | None = None
     best: CompiledRule | None = None  #: the rule that allows
@@ -87,24 +87,24 @@ class _Found:
         return self.denied is None and self.best is not None and self.freeze is None
 
 
-def _weigh(who: Principal, wanted: Permission, policy: Policy, context: Context) -> _Found:
+def _apply_rules(who: Principal, wanted: Permission, policy: Policy, context: Context) -> _Found:
     found = _Found()
     roles = policy.active_roles(who.roles, context)
-    for ruling in policy.rules_of(roles, wanted.verb).matching(wanted, context):
-        missing = ruling.missing_conditions(wanted, context)
-        if ruling.denies:
-            if not missing and (found.denied is None or ruling.precedence < found.denied.precedence):
-                found.denied = ruling
+    for compiled in policy.rules_of(roles, wanted.verb).matching(wanted, context):
+        missing = compiled.missing_conditions(wanted, context)
+        if compiled.denies:
+            if not missing and (found.denied is None or compiled.precedence < found.denied.precedence):
+                found.denied = compiled
         elif missing:
-            found.short.append((ruling, missing))
-        elif found.best is None or ruling.precedence < found.best.precedence:
-            found.best = ruling
+            found.short.append((compiled, missing))
+        elif found.best is None or compiled.precedence < found.best.precedence:
+            found.best = compiled
     found.freeze = _freeze(roles, wanted, policy, context)
     return found
 
 
 def _freeze(roles: frozenset[str], wanted: Permission, policy: Policy, context: Context) -> Freeze | None:
-    """The one that ends last of those that hold now; the order of the book is by their ends."""
+    """Of the freezes that hold now, the one that ends last; the policy sorts them by their ends."""
     if context.impact is not Impact.ACTION:
         return None
     holding = None
@@ -124,21 +124,19 @@ def _is_frozen(
     )
 
 
-def _denied(ruling: CompiledRule, wanted: Permission) -> Decision:
-    do = ruling.rule.do
-    message = (
-        f'{_act(wanted)} is denied by "{do}" under deny of role {ruling.role}; no rule that allows it counts beside it.'
-    )
-    return Decision(allowed=False, reason=message, rule=do)
+def _denied(compiled: CompiledRule, wanted: Permission) -> Decision:
+    do = compiled.rule.do
+    message = f'{_quoted(wanted)} is denied by "{do}" under deny of role {compiled.role}'
+    return Decision(allowed=False, reason=f"{message}; it overrules every rule that allows.", rule=do)
 
 
 def _allowed(best: CompiledRule, who: Principal, wanted: Permission, policy: Policy, context: Context) -> Decision:
-    rule, glass = best.rule, _only_by_glass(best, who, wanted, policy, context)
-    until = _ends(best, who, wanted, policy, context, glass=glass)
+    rule, by_break_glass = best.rule, _only_by_break_glass(best, who, wanted, policy, context)
+    until = _ends(best, who, wanted, policy, context, by_break_glass=by_break_glass)
     message = [f'Allowed by "{rule.do}" of role {best.role}']
-    if glass and context.break_glass_until is not None:
+    if by_break_glass and context.break_glass_until is not None:
         message.append(
-            f", because the glass is broken until {spell_moment(context.break_glass_until)}; it will be reviewed"
+            f", because break-glass is active until {spell_moment(context.break_glass_until)}; it will be reviewed"
         )
     elif until is not None:
         message.append(f", until {spell_moment(until)}")
@@ -146,24 +144,28 @@ def _allowed(best: CompiledRule, who: Principal, wanted: Permission, policy: Pol
         yes = Permission(verb=YES, target=wanted.target)
         able = spell_list(_names(_able(who, yes, policy, context))) or "nobody now"
         others = "1 other person has" if rule.approvals == 1 else f"{rule.approvals} other people have"
-        message.append(f". {others} to say yes: {able} can")
+        message.append(f". {others} to approve: {able} can")
     reason = f"{''.join(message)}."
-    return Decision(allowed=True, reason=reason, rule=rule.do, approvals=rule.approvals, until=until, break_glass=glass)
+    return Decision(
+        allowed=True, reason=reason, rule=rule.do, approvals=rule.approvals, until=until, break_glass=by_break_glass
+    )
 
 
-def _only_by_glass(best: CompiledRule, who: Principal, wanted: Permission, policy: Policy, context: Context) -> bool:
-    """Whether it is a sleeping rule that allows, or nothing would allow while the glass is whole."""
+def _only_by_break_glass(
+    best: CompiledRule, who: Principal, wanted: Permission, policy: Policy, context: Context
+) -> bool:
+    """Whether only break-glass allows it: by one of its rules, or because nothing would allow it otherwise."""
     if not context.is_break_glass_active:
         return False
-    return best.break_glass or not _weigh(who, wanted, policy, replace(context, break_glass_until=None)).allows
+    return best.break_glass or not _apply_rules(who, wanted, policy, replace(context, break_glass_until=None)).allows
 
 
 def _ends(
-    best: CompiledRule, who: Principal, wanted: Permission, policy: Policy, context: Context, *, glass: bool
+    best: CompiledRule, who: Principal, wanted: Permission, policy: Policy, context: Context, *, by_break_glass: bool
 ) -> datetime | None:
-    """The first of: the rule's hours are over, the glass mends, a freeze begins."""
+    """The first of: the rule's hours end, break-glass ends, a freeze begins."""
     ends = []
-    if glass and context.break_glass_until is not None:
+    if by_break_glass and context.break_glass_until is not None:
         ends.append(context.break_glass_until)
     if best.rule.when.during:
         closes = open_until(best.rule.when.during, context.now)
@@ -179,8 +181,8 @@ def _ends(
     return min(ends, default=None)
 
 
-def _what_is_missing(found: _Found, who: Principal, wanted: Permission, policy: Policy, context: Context) -> str:
-    message = [f"{_act(wanted)} is denied."]
+def _missing(found: _Found, who: Principal, wanted: Permission, policy: Policy, context: Context) -> str:
+    message = [f"{_quoted(wanted)} is denied."]
     nearest = sorted(found.short, key=lambda one: (len(one[1]), one[0].precedence))[:_MOST_NAMED]
     message += [f'Your rule "{one.rule.do}" (role {one.role}) {"; it ".join(lacks)}.' for one, lacks in nearest]
     if not nearest:
@@ -189,34 +191,34 @@ def _what_is_missing(found: _Found, who: Principal, wanted: Permission, policy: 
 
 
 def _who_could(who: Principal, wanted: Permission, policy: Policy, context: Context) -> Iterator[str]:
-    """Which roles hold a rule for it, who could do it now, and whether breaking the glass would help."""
-    rulings = [one for one in policy.all_rules(wanted.verb).matching(wanted, context) if not one.denies]
-    roles = sorted({one.role for one in rulings} - policy.break_glass_roles)
+    """Which roles have a rule for it, who could do it now, and whether break-glass would allow it."""
+    allowing = [one for one in policy.all_rules(wanted.verb).matching(wanted, context) if not one.denies]
+    roles = sorted({one.role for one in allowing} - policy.break_glass_roles)
     if not roles:
         yield "No role has a rule that allows it."
     else:
         yield f"{'Roles' if len(roles) > 1 else 'Role'} with a rule for it: {', '.join(roles)}."
         able = _names(_able(who, wanted, policy, context))
         yield f"{spell_list(able)} could do it now." if able else "Nobody else could do it now."
-    if any(one.break_glass for one in rulings) and not context.is_break_glass_active:
-        yield "Whoever breaks the glass may."
+    if any(one.break_glass for one in allowing) and not context.is_break_glass_active:
+        yield "Break-glass would allow it."
 
 
 def _frozen(freeze: Freeze, who: Principal, wanted: Permission, policy: Policy, context: Context) -> str:
-    message = f'{_act(wanted)} is denied: freeze "{freeze.name}" is on until {spell_moment(freeze.until)}.'
+    message = f'{_quoted(wanted)} is denied: freeze "{freeze.name}" is on until {spell_moment(freeze.until)}.'
     if freeze.exempt:
-        message += f" It does not hold for {spell_list(sorted(freeze.exempt))}."
+        message += f" Exempt: {spell_list(sorted(freeze.exempt), 'and')}."
     able = _names(_able(who, wanted, policy, context))
     return f"{message} {spell_list(able)} could do it now." if able else f"{message} Nobody else could do it now."
 
 
 def _able(who: Principal, wanted: Permission, policy: Policy, context: Context) -> list[Principal]:
-    """Some of the others who may do it now. People off duty who have the same roles are weighed once."""
+    """Some of the others who may do it now. People with the same roles who are not on call are decided together."""
     off = replace(context, on_call_for=frozenset(), paged=False, break_glass_until=None)
     duty = policy.on_call(context.service)
     able = _able_on_duty(who, wanted, policy, off) if duty else []
     for group in policy.alike:
-        if _weigh(group[0], wanted, policy, off).allows:
+        if _apply_rules(group[0], wanted, policy, off).allows:
             others = (one for one in group if one.id != who.id and one.id not in duty)
             able += islice(others, _MOST_NAMED + 1)
     return sorted(able, key=lambda one: one.id)
@@ -225,12 +227,12 @@ def _able(who: Principal, wanted: Permission, policy: Policy, context: Context) 
 def _able_on_duty(who: Principal, wanted: Permission, policy: Policy, off: Context) -> list[Principal]:
     on = replace(off, on_call_for=frozenset() if off.service is None else frozenset({off.service}))
     others = (one for one in policy.people_of(policy.on_call(off.service)) if one.id != who.id)
-    return [one for one in others if _is_paged(wanted, on) or _weigh(one, wanted, policy, on).allows]
+    return [one for one in others if _is_paged(wanted, on) or _apply_rules(one, wanted, policy, on).allows]
 
 
 def _names(able: Sequence[Principal]) -> list[str]:
     return [one.display_name for one in able[:_MOST_NAMED]] + ["others"] * (len(able) > _MOST_NAMED)
 
 
-def _act(wanted: Permission) -> str:
+def _quoted(wanted: Permission) -> str:
     return f'"{wanted.verb} {wanted.target}"' if wanted.target else f'"{wanted.verb}"'

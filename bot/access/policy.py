@@ -1,7 +1,7 @@
-"""The rights as they are written: rules, roles, freezes, and the book that finds those that speak of an act.
+"""The access policy: roles with their rules, freezes, and the index that finds the rules for a verb and a target.
 
-A book is compiled when it is made, and what one set of roles holds of one verb is put together the first time it is
-asked for. Rules are found by the fixed beginning of their target, so their number hardly matters.
+A policy is compiled when it is made; the rules of one set of roles for one verb are indexed at the first request.
+Rules are found by the fixed prefix of their target, so their number hardly matters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bot.core.access import Permission
 from bot.core.request import Principal
 from bot.lib.text import TextMatcher, glob_matcher
 
-#: Everybody who is known may say these, and nobody can be kept from them: who am I, what is there, what is mine.
+#: Every known person may use these, and no rule can deny them.
 ALWAYS_ALLOWED = frozenset({"whoami", "help", "link", "unlink"})
 _VIEWER = ("show *", "incidents", "home", "approvals", "whoami", "help", "silences", "glass", "status *")
 _RESPONDER = (
@@ -25,7 +25,7 @@ _RESPONDER = (
     "break-glass",
 )  # fmt: skip
 
-#: What a role of that name may do where the settings do not say it: the rules that allow.
+#: The allowing rules of built-in roles; a role of the same name in the settings replaces them.
 BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "viewer": _VIEWER,
     "responder": (*_VIEWER, *_RESPONDER),
@@ -35,22 +35,22 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
 
 _VERB = re.compile(r"[a-z0-9*?_-]+")
 _MOST_REMEMBERED = 1024
-INCIDENT_PREFIX = "incident/"  #: how the target of a verb begins that is about an incident
-EVERYTHING = "*"  #: the target of what touches all there is, such as a silence of no service in particular
+INCIDENT_PREFIX = "incident/"  #: begins the target of a verb that is about an incident
+EVERYTHING = "*"  #: the target of an action that touches everything, such as a silence for no particular service
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """`do` is "<verb glob> <target glob>"; the verb alone is for every target, and "*" is everything."""
+    """`do` is "<verb glob> <target glob>"; a verb alone is for every target, and "*" is everything."""
 
     do: str
     when: Conditions = field(default_factory=Conditions)
-    approvals: int = 0  #: how many other people have to say yes
+    approvals: int = 0  #: how many other people have to approve
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Role:
-    """With `break_glass`, its rules sleep: they count only for somebody who has broken the glass."""
+    """With `break_glass`, its rules apply only while break-glass is active, and then to the person who activated it."""
 
     name: str
     allow: tuple[Rule, ...] = ()
@@ -60,7 +60,7 @@ class Role:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Freeze:
-    """From `since` on, and before `until`, no action on what the globs name, but for people of the exempt roles."""
+    """From `since` on and before `until` nobody may act on the targets, except people with an exempt role."""
 
     name: str
     since: datetime
@@ -71,7 +71,7 @@ class Freeze:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompiledRule:
-    """A rule, compiled, and whose it is."""
+    """A compiled rule with its role."""
 
     rule: Rule
     role: str
@@ -79,18 +79,18 @@ class CompiledRule:
     break_glass: bool
     verb: TextMatcher
     target: TextMatcher
-    target_prefix: str  #: what every target that it matches begins with
+    target_prefix: str  #: the prefix of every target that it matches
     checks: tuple[ConditionCheck, ...]
-    precedence: tuple[object, ...]  #: the first of several that allow counts
-    matches_everything: bool  #: its glob is of all there is
+    precedence: tuple[object, ...]  #: of several rules that allow, the lowest counts
+    matches_everything: bool  #: its target glob is "*"
 
     def missing_conditions(self, wanted: Permission, context: Context) -> list[str]:
-        """What would have to be the case besides, in words; empty when it holds."""
+        """The conditions that do not hold, for people; empty if the rule applies."""
         return [message for check in self.checks if (message := check(wanted, context))]
 
 
 class Policy:
-    """Roles, freezes, people with their roles, and who is on call for which service. Built-in roles are added.
+    """Roles, freezes, people with their roles, and who is on call for which service; with the built-in roles.
 
     Raises:
         ValueError: a rule cannot be read.
@@ -109,7 +109,7 @@ class Policy:
         groups: dict[frozenset[str], list[Principal]] = defaultdict(list)
         for one in self._people.values():
             groups[one.roles].append(one)
-        self.alike = tuple(map(tuple, groups.values()))  #: people of the same roles together
+        self.alike = tuple(map(tuple, groups.values()))  #: people grouped by equal roles
         self.freezes: tuple[tuple[Freeze, tuple[TextMatcher, ...]], ...] = tuple(
             (freeze, tuple(map(glob_matcher, freeze.targets)))
             for freeze in sorted(freezes, key=lambda one: (one.until, one.name))
@@ -121,30 +121,30 @@ class Policy:
                 duties[person].add(service)
         self._on_call = {service: frozenset(ids) for service, ids in (on_call or {}).items()}
         self._duties = {person: frozenset(services) for person, services in duties.items()}
-        self._rulings = {name: tuple(_compiled(role)) for name, role in named.items()}
-        self._known: dict[tuple[frozenset[str], str], RuleIndex] = {}
-        self._everywhere: dict[str, RuleIndex] = {}
+        self._rules = {name: tuple(_compiled(role)) for name, role in named.items()}
+        self._by_roles: dict[tuple[frozenset[str], str], RuleIndex] = {}
+        self._by_verb: dict[str, RuleIndex] = {}
 
     def rules_of(self, roles: frozenset[str], verb: str) -> RuleIndex:
-        """The rules that people of those roles hold of that verb."""
-        found = self._known.get((roles, verb))
+        """The rules for that verb that people with those roles have."""
+        found = self._by_roles.get((roles, verb))
         if found is None:
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            found = self._known[roles, verb] = self._shelf(roles, verb)
+            if len(self._by_roles) >= _MOST_REMEMBERED:
+                self._by_roles.clear()
+            found = self._by_roles[roles, verb] = self._index(roles, verb)
         return found
 
     def all_rules(self, verb: str) -> RuleIndex:
-        """The rules that any role holds of that verb, the sleeping ones too."""
-        found = self._everywhere.get(verb)
+        """The rules for that verb of any role, with those of break-glass."""
+        found = self._by_verb.get(verb)
         if found is None:
-            if len(self._everywhere) >= _MOST_REMEMBERED:
-                self._everywhere.clear()
-            found = self._everywhere[verb] = self._shelf(self._rulings, verb)
+            if len(self._by_verb) >= _MOST_REMEMBERED:
+                self._by_verb.clear()
+            found = self._by_verb[verb] = self._index(self._rules, verb)
         return found
 
     def active_roles(self, roles: frozenset[str], context: Context) -> frozenset[str]:
-        """Those of the roles that count now: the sleeping ones only behind broken glass, and then all of them."""
+        """The roles that count now: while break-glass is active with all break-glass roles, otherwise with none."""
         if not self.break_glass_roles:
             return roles  # Itself, because its hash is kept.
         return roles | self.break_glass_roles if context.is_break_glass_active else roles - self.break_glass_roles
@@ -154,40 +154,42 @@ class Policy:
         return self._duties.get(person, frozenset())
 
     def on_call_by_service(self) -> Mapping[str, frozenset[str]]:
-        """Ids of those who are on call, by service."""
+        """The ids of the people on call, by service."""
         return self._on_call
 
     def on_call(self, service: str | None) -> frozenset[str]:
-        """Ids of those who are on call for it."""
+        """The ids of the people on call for it."""
         return self._on_call.get(service, frozenset()) if service is not None else frozenset()
 
     def people_of(self, ids: Iterable[str]) -> list[Principal]:
-        """Those of them who are in the book."""
+        """Those of them who are in the settings."""
         return [self._people[one] for one in sorted(ids) if one in self._people]
 
-    def _shelf(self, roles: Iterable[str], verb: str) -> RuleIndex:
-        held = [ruling for role in roles for ruling in self._rulings.get(role, ()) if ruling.verb(verb)]
+    def _index(self, roles: Iterable[str], verb: str) -> RuleIndex:
+        held = [compiled for role in roles for compiled in self._rules.get(role, ()) if compiled.verb(verb)]
         return RuleIndex(sorted(held, key=lambda one: one.precedence))
 
 
 class RuleIndex:
-    """Rules of one verb, in their order, by what their targets begin with."""
+    """Rules of one verb, in order of precedence, by the prefix of their targets."""
 
-    def __init__(self, rulings: Iterable[CompiledRule]) -> None:
+    def __init__(self, rules: Iterable[CompiledRule]) -> None:
         by: dict[int, dict[str, list[CompiledRule]]] = defaultdict(lambda: defaultdict(list))
-        rulings = tuple(rulings)
-        for ruling in rulings:
-            by[len(ruling.target_prefix)][ruling.target_prefix].append(ruling)
-        self._of_everything = tuple(ruling for ruling in rulings if ruling.denies or ruling.matches_everything)
+        rules = tuple(rules)
+        for compiled in rules:
+            by[len(compiled.target_prefix)][compiled.target_prefix].append(compiled)
+        self._of_everything = tuple(compiled for compiled in rules if compiled.denies or compiled.matches_everything)
         self._by = [(length, {start: tuple(some) for start, some in starts.items()}) for length, starts in by.items()]
 
     def allows_something(self) -> bool:
-        """Whether any of them allows anything, somewhere."""
+        """Whether any of them allows anything on any target."""
         return any(not one.denies for _, starts in self._by for some in starts.values() for one in some)
 
     def matching(self, wanted: Permission, context: Context) -> Sequence[CompiledRule]:
-        """Those that speak of this target. A rule that denies, and any rule about an incident, goes by service too:
-        "ack prod/*" is the incidents of prod/*. What touches everything touches what any rule denies.
+        """The rules that match this target.
+
+        A denying rule, and any rule if the target is an incident, matches by service too: "ack prod/*" is the incidents
+        of prod/*. A target of everything is matched by every denying rule.
         """
         target, service = wanted.target, context.service
         if target == EVERYTHING:
@@ -201,7 +203,10 @@ class RuleIndex:
 
     def _of(self, text: str) -> list[CompiledRule]:
         return [
-            ruling for length, starts in self._by for ruling in starts.get(text[:length], ()) if ruling.target(text)
+            compiled
+            for length, starts in self._by
+            for compiled in starts.get(text[:length], ())
+            if compiled.target(text)
         ]
 
 
@@ -209,7 +214,7 @@ def split_rule(do: str) -> tuple[str, str]:
     """The globs of verb and target.
 
     Raises:
-        ValueError: it is not one or two words, or the first cannot be a verb.
+        ValueError: it has no word or more than two, or the first cannot be a verb.
     """
     verb, *target = do.split() or [""]
     if not _VERB.fullmatch(verb) or len(target) > 1:

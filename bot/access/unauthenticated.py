@@ -1,7 +1,7 @@
-"""Requests that were refused for who sent them: counted at once, and on record in the audit log a few seconds later.
+"""Requests that failed authentication: counted at once, and in the audit log a few seconds later.
 
-The trap: anybody can send them, as many as they like. So they are added up in memory, one entry for each address and
-reason and span of time, and what was not written yet is lost with a process that is killed.
+The trap: anybody can send any number of them. So they are added up in memory, one audit entry for each channel,
+reason and interval; a process that is killed loses the counts that it has not written yet.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bot.store.engine import Store, Unavailable
 
 logger = logging.getLogger(__name__)
 
-#: How often what was counted is written down, in seconds.
+#: Seconds between two audit entries of the same channel and reason.
 EVERY_S = 10
 
 
@@ -31,13 +31,13 @@ class UnauthenticatedRequests:
         self._lock = threading.Lock()
 
     def count(self, channel: str, code: str) -> None:
-        """`place`: the door; `code`: the refusal's stable word. Both are the bot's own words, never the sender's."""
+        """`code`: the refusal's stable code. Both values are the bot's own, never taken from the request."""
         self._failures.labels(channel).inc()
         with self._lock:
             self._refused[channel, code] += 1
 
     def record(self) -> None:
-        """Write down what was counted since the last time; kept for the next time where that cannot be."""
+        """Write the counts since the last time; they are kept for the next time if the store is unavailable."""
         with self._lock:
             counted, self._refused = self._refused, Counter()
         if not counted:
@@ -46,18 +46,18 @@ class UnauthenticatedRequests:
             with self._store.begin(audit_seals.LANE) as tx:
                 audit_log.append(tx, [_entry(*where, count) for where, count in sorted(counted.items())])
         except Unavailable as trouble:
-            logger.warning("refused requests are not on record yet", extra={"why": str(trouble)})
+            logger.warning("unauthenticated requests are not in the audit log yet", extra={"why": str(trouble)})
             with self._lock:
                 self._refused.update(counted)
 
 
 def _entry(channel: str, code: str, count: int) -> AuditEntry:
     requests = "1 request" if count == 1 else f"{count} requests"
-    more = {"reason": code, "count": str(count)}
+    details = {"reason": code, "count": str(count)}
     return AuditEntry(
         code=Code.NOT_GENUINE,
         by="bot",
-        message=f"{requests} refused for who sent it: {code}",
+        message=f"{requests} refused, because the sender is not authenticated: {code}",
         channel=channel,
-        details=more,
+        details=details,
     )

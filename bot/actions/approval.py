@@ -1,30 +1,33 @@
-"""Plans as people see and approve them: the bytes that are hashed, where they stand, and what has moved. Pure.
+"""Plans as people see and approve them: the card, the refusals of an answer, and what has changed since. Pure.
 
-A yes is bound to the SHA-256 of the plan's canonical bytes. The same words planned again give another digest as soon
-as anything that the plan shows or saw is different, and then it is another plan that nobody has approved yet.
+An approval is bound to the SHA-256 of the plan's canonical bytes. If the same command is planned again, and anything
+that the plan shows or saw is different, the digest is different: that is another plan, which nobody has approved yet.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from bot.core.access import Decision
 from bot.core.errors import Rejected
 from bot.core.message import Card
 from bot.core.plan import Plan, PlanState, Proposal, Risk
+from bot.lib.text import spell_duration, spell_list
 
-#: The code of a refusal that stops the plan, and of which everybody at the place hears.
+#: The code of a refusal that stops the plan; everybody in the thread sees it.
 NOT_ALLOWED = "plan_not_allowed"
 #: The codes of a refusal after which no other answer to that plan can count.
 CLOSED = frozenset({NOT_ALLOWED, "plan_used", "plan_dropped", "plan_moved", "plan_stopped", "plan_expired"})
 
-
+#: Approved plans: no further approval counts.
 USED = (PlanState.APPROVED, PlanState.BEGUN)
+_AGAIN = "Send the command again for a new plan."
 
 
 def approvals_needed(risk: Risk, decision: Decision, plan: Plan) -> int:
-    """How many other people have to say yes. Behind broken glass the asker is alone with it, on record, unless the
-    rule that sleeps there asks for others itself.
+    """How many other people have to approve. With break-glass the requester needs nobody else, on record, unless the
+    break-glass rule itself asks for approvals.
     """
     if decision.break_glass:
         return decision.approvals
@@ -32,39 +35,33 @@ def approvals_needed(risk: Risk, decision: Decision, plan: Plan) -> int:
 
 
 def check_confirmed_name(proposal: Proposal, named: str) -> None:
-    """Raises `Rejected` where a yes does not name what the plan wants it to, or names what it does not ask for."""
-    if named != proposal.plan.confirm_name:
-        message = "has to name what it is about" if proposal.plan.confirm_name else "is asked for no name"
-        raise plan_refused(
-            f"A yes to this plan {message}: `{approve_command(proposal)}`. {nothing_done(proposal)}", "not_named"
-        )
+    """Raises `Rejected` if an approval lacks the name that the plan asks for, or has one that it does not ask for."""
+    wanted = proposal.plan.confirm_name
+    if named != wanted:
+        message = "Name the target to approve this plan" if wanted else "This plan is approved without a name"
+        raise plan_refused(f"{message}: `{approve_command(proposal)}`. {nothing_done(proposal)}", "not_named")
 
 
 def check_open(proposal: Proposal, now: datetime) -> None:
-    """Raises `Rejected` where no answer to it counts any more."""
+    """Raises `Rejected` if no answer to the plan counts any more."""
+    plan = f"Plan {proposal.short_handle}"
     if proposal.state in USED:
-        raise plan_refused(
-            f"Plan {proposal.short_handle} was approved before, and runs once. Nothing more was done.", "used"
-        )
+        raise plan_refused(f"{plan} was approved before, and runs once. Nothing more was done.", "used")
     if proposal.state is PlanState.DROPPED:
-        raise plan_refused(f"Plan {proposal.short_handle} was dropped. Nothing was done.", "dropped")
+        raise plan_refused(f"{plan} was dropped. Nothing was done.", "dropped")
     if proposal.state is PlanState.MOVED:
         raise plan_refused(
-            f"Plan {proposal.short_handle} no longer fits the world. Nothing was done. See the newer one.", "moved"
+            f"{plan} is out of date: what it saw has changed. Nothing was done. Use the newer plan.", "moved"
         )
     if proposal.state is PlanState.STOPPED:
-        message = f"Plan {proposal.short_handle} was stopped before its run. Nothing was done."
-        raise plan_refused(f"{message} Say the same words for a new one.", "stopped")
+        raise plan_refused(f"{plan} was stopped before its run. Nothing was done. {_AGAIN}", "stopped")
     if now >= proposal.expires_at or proposal.state is PlanState.EXPIRED:
         ago = max(1, round((now - proposal.expires_at) / timedelta(minutes=1)))
-        message = (
-            f"Plan {proposal.short_handle} expired {ago} min ago. Nothing was done. Say the same words for a new one."
-        )
-        raise plan_refused(message, "expired")
+        raise plan_refused(f"{plan} expired {ago} min ago. Nothing was done. {_AGAIN}", "expired")
 
 
 def changed_preconditions(old: Plan, new: Plan) -> tuple[str, ...]:
-    """What is different, a sentence each; what people are not shown is only named."""
+    """What is different, a sentence each; a precondition that people are not shown is only named."""
     found = [
         f"{name} changed"
         if name in new.hidden
@@ -79,60 +76,74 @@ def changed_preconditions(old: Plan, new: Plan) -> tuple[str, ...]:
     return tuple(found)
 
 
-def changed_since(left: dict[str, str], plan: Plan) -> tuple[str, ...]:
-    """How the world differs from what a run left behind: whoever undoes it would undo somebody else's change."""
+def changed_since(expected: Mapping[str, str], plan: Plan) -> tuple[str, ...]:
+    """How the world differs from what a run left behind: an undo now would undo somebody else's change too."""
     return tuple(
         f"{name}: {value} -> {plan.preconditions.get(name, '-')}"
-        for name, value in sorted(left.items())
+        for name, value in sorted(expected.items())
         if plan.preconditions.get(name) != value
     )
 
 
-def plan_card(proposal: Proposal, asker: str, limits: tuple[str, ...], differences: tuple[str, ...] = ()) -> Card:
-    """The plan as a message with its buttons; what has to be typed has none that says yes."""
-    plan = proposal.plan
-    seen = [f"{name} {value}" for name, value in sorted(plan.preconditions.items()) if name not in plan.hidden]
-    lines = [*(f"Changed: {one}" for one in differences), *plan.effect, f"Touches: {plan.blast_radius}"]
-    if seen:
-        lines.append(f"Seen: {', '.join(seen)}")
-    if plan.undo_command:
-        lines.append(f"Undo: {plan.undo_command}")
-    if plan.undo_after:
-        lines.append(f"Undone by itself after {plan.undo_after}, unless it is kept")
-    if plan.check:
-        lines.append(f"Held for {plan.check_duration}: {plan.check}")
-    lines.append(f"Limits: {'; '.join(limits)}")
+def plan_card(proposal: Proposal, requester: str, limits: Mapping[str, str], differences: tuple[str, ...] = ()) -> Card:
+    """The plan as a message with buttons: the effect and the way back first.
+
+    The trap: a plan whose approval has to name its target has no button that approves it.
+    """
+    lines = [*(f"Changed: {one}" for one in differences), *_plan_lines(proposal.plan)]
+    lines.append(f"Limits: {'; '.join(f'{name}: {limit}' for name, limit in limits.items())}")
     lines.append(describe_waiting(proposal, proposal.approvals_needed))
     return Card(
-        title=f"{asker} asks: {proposal.command}",
+        title=f"{requester} asks: {proposal.command}",
         lines=tuple(lines),
-        buttons=_agreeing(proposal) | {"Drop it": f"no {proposal.handle}"},
+        buttons=_approve_button(proposal) | {"Drop it": f"no {proposal.handle}"},
     )
 
 
-def _agreeing(proposal: Proposal) -> dict[str, str]:
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    yield from plan.effect
+    if plan.undo_command:
+        yield f"Undo: {plan.undo_command}"
+    if plan.undo_after:
+        yield f"Undone automatically after {spell_duration(plan.undo_after)}, unless somebody keeps it"
+    if plan.check:
+        yield f"Checked for {spell_duration(plan.check_duration)}, and undone if this does not hold: {plan.check}"
+    yield f"Touches: {plan.blast_radius}"
+    seen = [f"{name} {value}" for name, value in sorted(plan.preconditions.items()) if name not in plan.hidden]
+    if seen:
+        yield f"Seen: {', '.join(seen)}"
+
+
+def _approve_button(proposal: Proposal) -> dict[str, str]:
     if proposal.plan.confirm_name:
         return {}
     return {"Approve" if proposal.approvals_needed else "Do it": f"yes {proposal.handle}"}
 
 
 def approve_command(proposal: Proposal) -> str:
-    """The words that approve it."""
+    """The command that approves it, as a person types it."""
     return f"yes {proposal.short_handle} {proposal.plan.confirm_name}".rstrip()
 
 
 def describe_waiting(proposal: Proposal, missing: int) -> str:
-    """Who has still to say yes, until when, and in which words."""
-    until = f"until {proposal.expires_at:%H:%M} UTC; `{approve_command(proposal)}`"
+    """How many approvals are missing, until when, and the command that gives one."""
+    until = f"until {proposal.expires_at:%H:%M} UTC: `{approve_command(proposal)}`"
     if proposal.approvals_needed == 0:
-        return f"{proposal.requester} confirms, {until}"
-    return f"{missing} {'person' if missing == 1 else 'people'} other than {proposal.requester} must approve, {until}"
+        return f"{proposal.requester} confirms it, {until}"
+    approvals = "1 approval from somebody" if missing == 1 else f"{missing} approvals from people"
+    return f"Needs {approvals} other than {proposal.requester}, {until}"
+
+
+def approved_by(people: Iterable[str]) -> str:
+    """ "approved by bo and cy"; "" for nobody."""
+    names = list(people)
+    return f"approved by {spell_list(names, 'and')}" if names else ""
 
 
 def nothing_done(proposal: Proposal) -> str:
-    return f"Plan {proposal.short_handle} is as it was; nothing was done."
+    return f"Plan {proposal.short_handle} is unchanged. Nothing was done."
 
 
 def plan_refused(message: str, code: str) -> Rejected:
-    """`code` without what all of a plan's refusals begin with."""
+    """`code`: without the prefix that all refusals of a plan have."""
     return Rejected(message, code=f"plan_{code}", status=409)

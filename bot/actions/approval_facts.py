@@ -1,6 +1,7 @@
-"""Whether a plan's approval still counts: the facts, gathered in the caller's transaction, and the verdict on them.
+"""Whether a plan's approvals still count: the facts, gathered in the caller's transaction, and the verdict on them.
 
-The verdict itself is pure (`yeses.review`). What each person may do now is decided by `Rights`, as for any request.
+The verdict itself is pure (`approval_validity.review`). What each person may do now is decided by `Authorizer`, as
+for any request.
 """
 
 from __future__ import annotations
@@ -22,15 +23,12 @@ from bot.store.transaction import Tx
 def review_approvals(
     authorizer: Authorizer, tx: Tx, proposal: Proposal, risk: Risk, outside: Mapping[Account, str] | None = None
 ) -> ApprovalReview:
-    """What is left now of the approval of a plan that a person asked for.
-
-    `outside`: what platforms have just said against accounts.
-    """
-    against = outside or {}
-    asker = _asker(authorizer, tx, proposal, against)
-    given = [approver_state(authorizer, tx, proposal, one, against) for one in proposal.approvals]
+    """Review a plan that a person requested. `outside`: problems that platforms have just reported with accounts."""
+    problems = outside or {}
+    asker = _asker(authorizer, tx, proposal, problems)
+    approvers = [approver_state(authorizer, tx, proposal, one, problems) for one in proposal.approvals]
     return approval_validity.review(
-        proposal, asker, given, approval.approvals_needed(risk, asker.decision, proposal.plan)
+        proposal, asker, approvers, approval.approvals_needed(risk, asker.decision, proposal.plan)
     )
 
 
@@ -41,15 +39,15 @@ def approver_state(
     identity: RecordedIdentity,
     outside: Mapping[Account, str] | None = None,
 ) -> ApproverState:
-    """What is the case now of somebody who says, or has said, yes to it."""
-    against = outside or {}
-    if identity.person == proposal.requester:  # who may do it may confirm it
+    """The facts of now about somebody who approves the plan, or has approved it."""
+    problems = outside or {}
+    if identity.person == proposal.requester:  # the right to do it includes the right to confirm it
         return replace(
-            _asker(authorizer, tx, proposal, against), held=authorizer.linking.holder_of(tx.sql, identity.from_account)
+            _asker(authorizer, tx, proposal, problems), held=authorizer.linking.holder_of(tx.sql, identity.from_account)
         )
     request = Request(by=_as_now(authorizer, tx, identity), text=YES, channel=identity.channel)
     wanted = Permission(verb=YES, target=proposal.plan.target)
-    return _now(authorizer, tx, identity, authorizer.decide(tx, request, wanted, None, Impact.INCIDENT), against)
+    return _now(authorizer, tx, identity, authorizer.decide(tx, request, wanted, None, Impact.INCIDENT), problems)
 
 
 def _asker(authorizer: Authorizer, tx: Tx, proposal: Proposal, outside: Mapping[Account, str]) -> ApproverState:

@@ -1,8 +1,8 @@
-"""Whether a plan may run now: whoever asked for it and everybody who said yes, each decided anew. Pure.
+"""Whether a plan may run now: its requester and everybody who approved it, each decided anew. Pure.
 
-The promise: what somebody said counts only while it would count if they said it now: the account is still theirs, the
-right is still theirs, and nobody counts twice, be it under two ids or from two accounts. The same decision is taken at
-every yes, with the intent, and once more right before the call.
+The promise: an approval counts only while it would count if it were given now: the account still belongs to that
+person, the person still has the right, and nobody counts twice, be it under two ids or from two accounts. The same
+decision is taken at every approval, with the intent, and once more right before the call.
 """
 
 from __future__ import annotations
@@ -12,44 +12,51 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.access.identity import AccountHolder
-from bot.actions.approval import USED, approve_command, check_open, describe_waiting, nothing_done, plan_refused
+from bot.actions.approval import (
+    USED,
+    approve_command,
+    check_open,
+    describe_waiting,
+    nothing_done,
+    plan_refused,
+)
 from bot.core.access import Decision, RecordedIdentity
 from bot.core.plan import Proposal
-from bot.lib.text import spell_moment
+from bot.lib.text import spell_list, spell_moment
 
 
 class LapseCause(StrEnum):
-    """Why somebody's word does not count."""
+    """Why an approval, or the request for the plan, does not count."""
 
-    UNRECORDED = "unrecorded"  #: said before it was kept with which account
-    GONE = "gone"  #: the settings have no such person any more
-    MOVED = "moved"  #: the account is somebody else's, or nobody's
-    OUTSIDE = "outside"  #: the account's platform does not vouch for it any more
-    OWN = "own"  #: another person has to approve, and this is whoever asked
-    TWICE = "twice"  #: one person or account has said yes before
-    LINKED_LATER = "linked_later"  #: the account was linked after the plan was asked for
-    NOT_THE_ASKER = "not_the_asker"  #: whoever asked has to confirm, and this is somebody else
+    UNRECORDED = "unrecorded"  #: given before the account was recorded with it
+    GONE = "gone"  #: the person is no longer in the settings
+    MOVED = "moved"  #: the account belongs to somebody else, or to nobody
+    OUTSIDE = "outside"  #: the account's platform reports a problem with it, such as a deactivated account
+    OWN = "own"  #: another person has to approve, and this is the requester
+    TWICE = "twice"  #: this person or account has approved before
+    LINKED_LATER = "linked_later"  #: the account was linked after the plan was requested
+    NOT_THE_ASKER = "not_the_asker"  #: the requester has to confirm, and this is somebody else
     NO_RIGHT = "no_right"
-    NEEDS_MORE = "needs_more"  #: today more people have to say yes than the plan was shown with
+    NEEDS_MORE = "needs_more"  #: the plan needs more approvals now than when it was shown
 
 
-#: After these the account may be in other hands: what is to be told is not told there.
+#: After these the account may belong to somebody else, so nothing is sent to it.
 _FOREIGN = frozenset({LapseCause.UNRECORDED, LapseCause.GONE, LapseCause.MOVED, LapseCause.OUTSIDE})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApproverState:
-    """What is the case now of somebody whose word is on record."""
+    """The facts of now about a recorded person."""
 
-    listed: bool  #: the settings have the person
-    held: AccountHolder | None  #: whose the account is
+    listed: bool  #: the person is in the settings
+    held: AccountHolder | None  #: who has the account
     decision: Decision  #: whether they may
-    outside: str = ""  #: what the account's platform has against it, a sentence; "" for nothing
+    outside: str = ""  #: the problem that the account's platform reports, a sentence; "" for none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lapse:
-    """A word that does not count, and why, as a sentence."""
+    """An approval or request that does not count; `reason` is a sentence."""
 
     identity: RecordedIdentity
     cause: LapseCause
@@ -63,11 +70,11 @@ class Lapse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApprovalReview:
-    """What is left of a plan's approval."""
+    """Which approvals of a plan count, and how many are missing."""
 
-    decision: Decision  #: about whoever asked
-    stopped: Lapse | None = None  #: whoever asked may no longer, whoever else says yes
-    lapsed: tuple[Lapse, ...] = ()  #: yeses that do not count
+    decision: Decision  #: about the requester
+    stopped: Lapse | None = None  #: the requester may no longer do this, whoever else approves
+    lapsed: tuple[Lapse, ...] = ()  #: approvals that do not count
     counting: tuple[RecordedIdentity, ...] = ()
     missing: int = 0
 
@@ -77,7 +84,9 @@ class ApprovalReview:
 
 
 def review(proposal: Proposal, asker: ApproverState, approvals: Sequence[ApproverState], needed: int) -> ApprovalReview:
-    """`given`: of each yes, in the order of `drawn.given`; `needed`: of other people, by today's rights."""
+    """`approvals`: the state of each approver, in the order of `proposal.approvals`; `needed`: by other people, as the
+    rights are now.
+    """
     stopped = _against_asker(proposal, asker, needed)
     counting: list[RecordedIdentity] = []
     lapsed: list[Lapse] = []
@@ -96,7 +105,7 @@ def review(proposal: Proposal, asker: ApproverState, approvals: Sequence[Approve
 def lapse_of(
     proposal: Proposal, identity: RecordedIdentity, now: ApproverState, counting: Sequence[RecordedIdentity]
 ) -> Lapse | None:
-    """Why this yes does not count; None when it does. `counting`: the earlier ones that do."""
+    """Why this approval does not count; None when it does. `counting`: the earlier ones that do."""
     foreign = _lost(identity, now)
     if foreign is not None:
         return foreign
@@ -113,38 +122,42 @@ def lapse_of(
 def check_yes(
     proposal: Proposal, identity: RecordedIdentity, now: ApproverState, verdict: ApprovalReview, *, human: bool
 ) -> None:
-    """`verdict`: on the yeses before this one.
+    """Check one more approval. `verdict`: about those before it.
 
     Raises:
-        Rejected: this yes does not count; the text, for whoever said it, says why.
+        Rejected: it does not count; the text tells its sender why.
     """
     given = identity.person in {one.person for one in proposal.approvals}
     if given and proposal.state in USED:
-        raise plan_refused("Already approved by you. It is done once.", "used")
+        raise plan_refused("Already approved by you. The plan runs once.", "used")
     check_open(proposal, identity.at)
     if identity.person in {one.person for one in verdict.counting}:
         raise plan_refused(f"Already approved by you. {describe_waiting(proposal, verdict.missing)}", "already")
     if not human:
-        raise plan_refused(f"A plan is approved by people. {nothing_done(proposal)}", "not_a_person")
+        raise plan_refused(f"Only a person can approve a plan. {nothing_done(proposal)}", "not_a_person")
     lapse = lapse_of(proposal, identity, now, verdict.counting)
     if lapse is None:
         return
     if lapse.cause is LapseCause.OWN:
         raise plan_refused("You asked for this; another person must approve. Nothing was done.", "own_plan")
     if lapse.cause is LapseCause.NOT_THE_ASKER:
-        message = (
-            f"{proposal.requester} asked for plan {proposal.short_handle} and confirms it; say the same "
-            "words to ask yourself."
-        )
-        raise plan_refused(f"{message} Nothing was done.", "not_the_asker")
-    raise plan_refused(f"Your yes does not count: {lapse.reason} {nothing_done(proposal)}", lapse.cause)
+        message = f"Plan {proposal.short_handle} is {proposal.requester}'s to confirm. Nothing was done."
+        raise plan_refused(f"{message} Send the command yourself for a plan of your own.", "not_the_asker")
+    raise plan_refused(f"Your approval does not count: {lapse.reason} {nothing_done(proposal)}", lapse.cause)
+
+
+def describe_progress(proposal: Proposal, identity: RecordedIdentity, verdict: ApprovalReview) -> str:
+    """The answer to an approval that counts while others are missing. `verdict`: about those before it."""
+    approvers = spell_list([one.person for one in (*verdict.counting, identity)], "and")
+    waiting = describe_waiting(proposal, verdict.missing - 1)
+    return " ".join([f"Approved by {approvers}.", *_lapse_lines(verdict), waiting])
 
 
 def describe_lapses(proposal: Proposal, verdict: ApprovalReview) -> str:
-    """What is to be said of it: who no longer counts, why, and what is to be done. "" where all is as it was."""
+    """Whose approval no longer counts, why, and what to do now; "" if all of them count."""
     if verdict.stopped is not None:
         return describe_stop(proposal, verdict.stopped)
-    lines = [f"The yes of {one.identity.person} no longer counts: {one.reason}" for one in verdict.lapsed]
+    lines = _lapse_lines(verdict)
     if lines and verdict.missing:
         lines.append(describe_waiting(proposal, verdict.missing) + ".")
     return " ".join(lines)
@@ -152,31 +165,31 @@ def describe_lapses(proposal: Proposal, verdict: ApprovalReview) -> str:
 
 def describe_stop(proposal: Proposal, lapse: Lapse) -> str:
     if lapse.cause is LapseCause.NEEDS_MORE:
-        message = (
-            f"Plan {proposal.short_handle} now needs more people to say yes than it was shown with: {lapse.reason}"
-        )
-        return f"{message} Nothing was done. Ask for it again."
+        message = f"Plan {proposal.short_handle} needs more approvals than when it was shown: {lapse.reason}"
+        return f"{message} Nothing was done. Send the command again for a new plan."
     return f"{_no_longer(proposal, lapse)} Nothing was done. Plan {proposal.short_handle} is stopped."
 
 
 def describe_unstarted(proposal: Proposal, verdict: ApprovalReview) -> str:
-    """Why a run of it ends before its call."""
-    if verdict.stopped is not None:
-        return _no_longer(proposal, verdict.stopped)
-    return " ".join(f"The yes of {one.identity.person} no longer counts: {one.reason}" for one in verdict.lapsed)
+    """Why a run of the plan ends before its call."""
+    return " ".join(_lapse_lines(verdict)) if verdict.stopped is None else _no_longer(proposal, verdict.stopped)
+
+
+def _lapse_lines(verdict: ApprovalReview) -> list[str]:
+    return [f"The approval of {one.identity.person} no longer counts: {one.reason}" for one in verdict.lapsed]
 
 
 def _no_longer(proposal: Proposal, lapse: Lapse) -> str:
     if lapse.may_be_notified:
         return f"{proposal.requester} may no longer do this: {lapse.reason}"
-    return f"{proposal.requester} is not known any more as whoever asked for this: {lapse.reason}"
+    return f"{proposal.requester} can no longer be identified as the requester: {lapse.reason}"
 
 
-def asked_again(proposal: Proposal, lapse: Lapse) -> str:
-    """For whoever said a yes that counts no longer."""
+def ask_again(proposal: Proposal, lapse: Lapse) -> str:
+    """For a person whose approval no longer counts."""
     return (
-        f"Your yes to {proposal.command} no longer counts: {lapse.reason} Nothing was done by it. "
-        f"`{approve_command(proposal)}`"
+        f"Your approval of {proposal.command} no longer counts: {lapse.reason} It has changed nothing. "
+        f"To approve again: `{approve_command(proposal)}`"
     )
 
 
@@ -192,19 +205,19 @@ def _against_asker(proposal: Proposal, now: ApproverState, needed: int) -> Lapse
 
 
 def _lost(identity: RecordedIdentity, now: ApproverState) -> Lapse | None:
-    """Why the account no longer speaks for that person."""
-    place, account = identity.from_account
+    """Why the account no longer stands for that person."""
+    channel, account = identity.from_account
     found: tuple[LapseCause, str] | None = None
     if not identity.account:
-        found = LapseCause.UNRECORDED, "it was said before it was kept with which account."
+        found = LapseCause.UNRECORDED, "it was given before accounts were recorded with approvals."
     elif not now.listed:
         found = LapseCause.GONE, f"{identity.person} is no longer in the settings."
     elif now.held is None:
-        found = LapseCause.MOVED, f"the {place} account {account} is nobody's now."
+        found = LapseCause.MOVED, f"the {channel} account {account} belongs to nobody now."
     elif now.held.person != identity.person:
-        found = LapseCause.MOVED, f"the {place} account {account} is {now.held.person}'s now."
+        found = LapseCause.MOVED, f"the {channel} account {account} belongs to {now.held.person} now."
     elif now.held.since is not None and now.held.since > identity.at:
-        found = LapseCause.MOVED, f"the {place} account {account} was linked anew since."
+        found = LapseCause.MOVED, f"the {channel} account {account} was linked again since."
     elif now.outside:
         found = LapseCause.OUTSIDE, now.outside
     return None if found is None else Lapse(identity=identity, cause=found[0], reason=found[1])
@@ -214,30 +227,32 @@ def _not_the_asker(proposal: Proposal, identity: RecordedIdentity) -> tuple[Laps
     return (
         None
         if identity.person == proposal.requester
-        else (LapseCause.NOT_THE_ASKER, f"{proposal.requester} asked for it, and confirms it.")
+        else (LapseCause.NOT_THE_ASKER, f"only {proposal.requester}, who asked for it, can confirm it.")
     )
 
 
 def _not_another(
     proposal: Proposal, identity: RecordedIdentity, now: ApproverState, counting: Sequence[RecordedIdentity]
 ) -> tuple[LapseCause, str] | None:
-    """Why this is nobody other than the asker and those who said yes before; an account linked since proves nothing."""
+    """Why this may be the requester, or somebody who approved before. An account linked since the request proves
+    nothing: the requester may have linked it.
+    """
     if identity.person == proposal.requester:
-        return LapseCause.OWN, "whoever asks for a plan does not approve it."
+        return LapseCause.OWN, "the requester of a plan cannot approve it."
     if not identity.accounts.isdisjoint(proposal.accounts):
         return (
             LapseCause.OWN,
-            f"{identity.person} has an account that was {proposal.requester}'s when {proposal.requester} asked for it.",
+            f"{identity.person} has an account that belonged to {proposal.requester} when the plan was requested.",
         )
     twin = next(
         (one for one in counting if one.person == identity.person or not one.accounts.isdisjoint(identity.accounts)),
         None,
     )
     if twin is not None:
-        return LapseCause.TWICE, f"{twin.person} said yes from an account of the same person."
+        return LapseCause.TWICE, f"{twin.person} approved from an account of the same person."
     since = now.held.since if now.held else None
     if since is not None and since > proposal.at:
-        place, account = identity.from_account
-        message = f"the {place} account {account} was linked at {spell_moment(since)}"
-        return LapseCause.LINKED_LATER, f"{message}, after plan {proposal.short_handle} was asked for."
+        channel, account = identity.from_account
+        message = f"the {channel} account {account} was linked at {spell_moment(since)}"
+        return LapseCause.LINKED_LATER, f"{message}, after plan {proposal.short_handle} was requested."
     return None

@@ -1,12 +1,12 @@
-"""Runs: intent committed and sealed first, then one call, then its outcome; what nobody saw the end of is looked at.
+"""Executes approved plans: intent committed and sealed, one call, outcome. An unknown result is probed, never repeated.
 
-The promise: nothing is called without a sealed intent, and nothing is called twice. Where an answer did not come, or
-the process died, the world is only read: for what was written, and then on until it holds, with the deadline that the
-watch over it had. What that does not settle is unknown, or not known to hold, and goes to a person.
+The promise: nothing is called without a sealed intent, and nothing is called twice. If no answer came, or the process
+died, the world is only read: first for the write, then until the target has converged, with the deadline that the run
+had. What the probe does not settle is recorded as unknown or degraded, and goes to a person.
 
-The trap: a process may be frozen, and go on when its run has been judged. The run is taken anew right before its call,
-so one that was judged by then calls nothing. What is left is a freeze longer than LEASE between that and the arrival of
-the call; it ends as unknown, and a person is told.
+The trap: a process may be frozen, and go on after its run was judged. The run's lease is renewed right before the
+call, so a run that was judged by then calls nothing. What is left is a freeze longer than LEASE between that and the
+arrival of the call; it ends as unknown, and a person is paged.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from time import monotonic
 
 from bot.access.authorizer import Authorizer
 from bot.actions.intent import LEASE, NO_AUDIT, IntentWriter, Seal
-from bot.actions.outcome import OutcomeWriter, complete_outcome
+from bot.actions.outcome import OutcomeWriter, approval_note, complete_outcome, describe_result
 from bot.actions.progress import RunReports
-from bot.actions.watch_state import ProgressKeeper
+from bot.actions.run_callbacks import RunCallbacks
 from bot.actions.workers import MAX_RUNNING, Workers, repeat_meanwhile
 from bot.core.access import Account, Decision
 from bot.core.action import RaiseAlert, Tools
@@ -32,7 +32,7 @@ from bot.core.message import Subscription
 from bot.core.plan import HANDLE_LENGTH, Outcome, Proposal, Result
 from bot.core.registry import Registry
 from bot.core.request import Principal, Reply, Request
-from bot.core.run_state import describe_end, run_state
+from bot.core.run_state import run_state
 from bot.lib.failpoints import failpoint
 from bot.store import runs
 from bot.store.engine import Store, Unavailable
@@ -41,19 +41,19 @@ from bot.store.runs import Run
 logger = logging.getLogger(__name__)
 
 _NOTHING: Mapping[Account, str] = {}
-#: How often what goes on apart takes its lease anew.
+#: Seconds between two renewals of the leases of runs in worker threads.
 _RENEW_S = 30.0
-#: An end that cannot be found out for so long, once somebody looks for it, is for a person to find out.
+#: If probes have found no result for this long, the run is recorded as unknown, for a person to look at.
 GIVE_UP_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerParts:
-    """What runs are made with."""
+    """What a `Runner` is composed of."""
 
     store: Store
     registry: Registry
-    args_of: Callable[[Proposal], object]  #: a plan's words, read again
+    args_of: Callable[[Proposal], object]  #: parses the plan's command again
     tools: Tools
     subscriptions: Sequence[Subscription]
     on_commit: OnCommit
@@ -61,15 +61,15 @@ class RunnerParts:
     raise_alert: RaiseAlert
     reports: RunReports
     authorizer: Authorizer
-    wait_for_result: bool = False  #: slow runs are waited for: the process ends with its one ask
+    wait_for_result: bool = False  #: wait for slow runs too: this process ends with its one request
 
 
 class Runner:
-    """`start` runs an approved plan; the rest is for the watch."""
+    """`start` runs an approved plan; the rest is for the scheduler."""
 
     def __init__(self, parts: RunnerParts) -> None:
         self._parts = parts
-        self._endings = OutcomeWriter(
+        self._outcomes = OutcomeWriter(
             store=parts.store,
             subscriptions=parts.subscriptions,
             on_commit=parts.on_commit,
@@ -81,8 +81,8 @@ class Runner:
             authorizer=parts.authorizer,
             seal=parts.seal,
         )
-        self._apart = Workers()
-        self._watches = ProgressKeeper(store=parts.store, reports=parts.reports, lease=LEASE)
+        self._workers = Workers()
+        self._callbacks = RunCallbacks(store=parts.store, reports=parts.reports, lease=LEASE)
         self._renewed = monotonic()
 
     def start(
@@ -95,15 +95,19 @@ class Runner:
         *,
         undo_of: Run | None = None,
     ) -> Reply:
-        """Run it, now; the reply tells the outcome. The plan has been made again by the caller, and is the same.
+        """Run the plan now; the reply has the outcome. The caller has planned again, and the plan is the same.
 
-        `decision`: by which the watch may; a person's right is decided anew, with what is `outside` as
-        `approval_facts.review_approvals` takes it. `undoes`: what it is the undo of, as that was read when it was
-        asked for or due. Raises `ApprovalLapsed`, or another refusal, and then there is no run.
+        Args:
+            decision: what allows the scheduler's request; a person's right is decided anew.
+            outside: problems that platforms report with accounts, as in `approval_facts.review_approvals`.
+            undo_of: the run that this one undoes, as it was read when its undo was requested or due.
+
+        Raises:
+            Rejected: there is no run; `ApprovalLapsed` if the request or an approval no longer counts.
         """
         slow = self._parts.registry.action(proposal.verb).long_running
-        apart = slow and not self._parts.wait_for_result
-        if apart:
+        in_worker = slow and not self._parts.wait_for_result
+        if in_worker:
             self._check_free()
         try:
             run, uid, proposal = self._intents.write(proposal, by, request, decision, outside, undo_of=undo_of)
@@ -112,31 +116,35 @@ class Runner:
         failpoint("run.intended")
         message = self._intents.refusal(run, uid, proposal, request, outside)
         if message:
-            self._endings.write(run, proposal, Outcome(result=Result.FAILED, message=message))
+            self._outcomes.write(run, proposal, Outcome(result=Result.FAILED, message=message))
             return Reply(text=message, ok=False)
-        if apart:
-            self._apart.start(run, partial(self._ended_apart, run, partial(self._finish, run, proposal, by)))
-            how = f"`runs` says how run {run.id[:HANDLE_LENGTH]} goes; its end is told where it was asked for."
-            return Reply(text=f"Running: {proposal.command}. {how}")
+        if in_worker:
+            return self._start_worker(run, proposal, by)
         if not slow:
             return self._finish(run, proposal, by)
-        # Nobody else renews its lease, where the process ends with its request.
+        # Nobody else renews its lease if the process ends with its request.
         with repeat_meanwhile(partial(self._renew_one, run), _RENEW_S):
             return self._finish(run, proposal, by)
 
+    def _start_worker(self, run: Run, proposal: Proposal, by: Principal) -> Reply:
+        self._workers.start(run, partial(self._work, run, partial(self._finish, run, proposal, by)))
+        how = f"`runs` shows how run {run.id[:HANDLE_LENGTH]} goes; its result is posted where it was requested."
+        return Reply(text=f"Running: {proposal.command}{approval_note(proposal)}. {how}")
+
     def _check_free(self) -> None:
-        if self._apart.is_full():
+        if self._workers.is_full():
             message = (
-                f"{MAX_RUNNING} runs are going on. Nothing was done. Ask again when one has ended; `runs` lists them."
+                f"{MAX_RUNNING} runs are going on, the limit. Nothing was done. Ask again when one has ended; `runs` "
+                "lists them."
             )
             raise Rejected(message, code="too_many_runs", status=429)
 
-    def _ended_apart(self, run: Run, work: Callable[[], object]) -> None:
+    def _work(self, run: Run, work: Callable[[], object]) -> None:
         try:
             work()
         except Exception:
-            # The edge of the path: the run is looked at once its lease is over.
-            logger.exception("a run ended badly", extra={"run": run.id})
+            # The edge of the path: the run is probed once its lease is over.
+            logger.exception("a run's worker failed", extra={"run": run.id})
         finally:
             self._parts.reports.forget(run)
 
@@ -146,19 +154,28 @@ class Runner:
         failpoint("run.called")
         if outcome is None:
             message = (
-                f"Run {run.id[:HANDLE_LENGTH]}: no answer came, and nobody knows yet whether it was done. "
-                "It is looked at."
+                f"Run {run.id[:HANDLE_LENGTH]}: no answer came, so its result is unknown. The bot goes on probing it; "
+                "do not repeat it. `runs` shows the result."
             )
             return Reply(text=message, ok=False)
         outcome = complete_outcome(outcome, proposal)
-        self._endings.write(run, proposal, outcome)
+        self._outcomes.write(run, proposal, outcome)
         failpoint("run.ended")
-        return Reply(text=_told(run, outcome), ok=outcome.result is Result.DONE and not outcome.degraded)
+        done = outcome.result is Result.DONE
+        message = describe_result(
+            run,
+            proposal,
+            run_state(outcome.result, unwell=outcome.degraded),
+            outcome.message,
+            can_undo=done and bool(outcome.undo_command),
+            took=self._parts.store.now() - run.began_at,
+        )
+        return Reply(text=message, ok=done and not outcome.degraded)
 
     def recover(self) -> int:
-        """Look at runs whose process said nothing in time; returns how many. Those that are watched go on apart."""
+        """Probe the runs whose lease is over; returns how many. A slow run is probed in a worker."""
         self._renew()
-        live = {run.id for run in self._apart.running()}
+        live = {run.id for run in self._workers.running()}
         with self._parts.store.begin() as tx:
             found = [
                 (run, runs.plan_of_run(tx.sql, run)) for run in runs.take_over_abandoned(tx, lease=LEASE, exclude=live)
@@ -166,35 +183,35 @@ class Runner:
         for run, proposal in found:
             action = self._parts.registry.actions.get(proposal.verb)
             if action is not None and action.long_running:
-                self._apart.start(run, partial(self._ended_apart, run, partial(self._recover, run, proposal)))
+                self._workers.start(run, partial(self._work, run, partial(self._recover, run, proposal)))
             else:
                 self._recover(run, proposal)
         return len(found)
 
     def _recover(self, run: Run, proposal: Proposal) -> None:
-        outcome = self._look(run, proposal)
+        outcome = self._probe(run, proposal)
         lost = run.lost_at or run.began_at
         if outcome is None and self._parts.store.now() - lost > GIVE_UP_AFTER:
             outcome = Outcome(
-                result=Result.UNKNOWN, message="Nobody knows whether it was done: the target does not say."
+                result=Result.UNKNOWN, message="It is not known whether it was done: the target does not show it."
             )
         if outcome is not None:
-            self._endings.write(run, proposal, complete_outcome(outcome, proposal))
+            self._outcomes.write(run, proposal, complete_outcome(outcome, proposal))
 
     def mark_degraded(self, run: Run, reason: str) -> None:
-        """What it did is found not to hold, and nothing mends that by itself."""
-        self._endings.write_degraded(run, reason)
+        """Its target does not converge or hold, and nothing repairs that automatically."""
+        self._outcomes.write_degraded(run, reason)
 
     def stop(self, within: timedelta) -> None:
-        """Give what goes on this long to end; what does not is looked at after the next start."""
-        self._apart.join(within.total_seconds())
+        """Wait at most this long for the workers; a run that has not ended is probed after the next start."""
+        self._workers.join(within.total_seconds())
 
     def _renew(self) -> None:
-        """This process's own go on: nobody else is to look at them."""
+        """Keep the runs of this process's workers, so that no other process probes them."""
         if monotonic() - self._renewed < _RENEW_S:
             return
         self._renewed = monotonic()
-        for run in self._apart.running():
+        for run in self._workers.running():
             self._renew_one(run)
 
     def _renew_one(self, run: Run) -> None:
@@ -202,56 +219,53 @@ class Runner:
             with self._parts.store.begin() as tx:
                 runs.renew(tx, run, LEASE)
         except Unavailable as trouble:
-            logger.warning("a run's lease is not renewed", extra={"run": run.id, "why": str(trouble)})
+            logger.warning("the lease of a run is not renewed", extra={"run": run.id, "why": str(trouble)})
 
     def _call(self, run: Run, proposal: Proposal, by: Principal) -> Outcome | None:
-        """The one call. None: nobody knows, and the world could not be asked."""
+        """The one call. None: the result is unknown, and the probe could not read the world either."""
         action = self._parts.registry.actions[proposal.verb]
         try:
-            tools = self._watches.tools_for(run, proposal, replace(self._parts.tools, by=by), slow=action.long_running)
+            tools = self._callbacks.tools_for(
+                run, proposal, replace(self._parts.tools, by=by), slow=action.long_running
+            )
             return action.run(self._parts.args_of(proposal), proposal.plan, run.id, by, tools)
-        except Conflict as moved:
-            return Outcome(result=Result.FAILED, message=f"It moved meanwhile: {moved.message}. Nothing was done.")
+        except Conflict as conflict:
+            return Outcome(
+                result=Result.FAILED, message=f"It has changed meanwhile: {conflict.message}. Nothing was done."
+            )
         except Rejected as refused:
             return Outcome(result=Result.FAILED, message=refused.message)
-        except OutcomeUnknown as unsure:
-            logger.warning("a run's answer did not come", extra={"run": run.id, "why": unsure.message})
-            return _with_answer(self._look(run, proposal), unsure.message)
+        except OutcomeUnknown as unknown:
+            logger.warning("the call of a run got no answer", extra={"run": run.id, "why": unknown.message})
+            return _with_answer(self._probe(run, proposal), unknown.message)
         except Exception:
-            # The edge of the path: after a fault of ours nobody knows how far the call had got.
+            # The edge of the path: after a bug of ours it is not known how far the call had got.
             logger.exception("a run failed", extra={"run": run.id})
-        return self._look(run, proposal)
+        return self._probe(run, proposal)
 
-    def _look(self, run: Run, proposal: Proposal) -> Outcome | None:
+    def _probe(self, run: Run, proposal: Proposal) -> Outcome | None:
         action = self._parts.registry.actions.get(proposal.verb)
         if action is None:
             return Outcome(result=Result.UNKNOWN, message=f"The bot no longer has the command {proposal.verb}.")
         try:
             with self._parts.store.read() as reading:
-                noted = runs.get_run(reading.sql, run.id).notes
-            tools = self._watches.tools_for(
-                run, proposal, replace(self._parts.tools, remembered=noted), slow=action.long_running
+                notes = runs.get_run(reading.sql, run.id).notes
+            tools = self._callbacks.tools_for(
+                run, proposal, replace(self._parts.tools, remembered=notes), slow=action.long_running
             )
             return action.probe(self._parts.args_of(proposal), proposal.plan, run.id, tools)
         except Unavailable as trouble:
-            logger.warning("a run cannot be looked at", extra={"run": run.id, "why": str(trouble)})
+            logger.warning("a run cannot be probed", extra={"run": run.id, "why": str(trouble)})
         except (Rejected, OutcomeUnknown) as down:
-            logger.warning("a run cannot be looked at", extra={"run": run.id, "why": down.message})
+            logger.warning("a run cannot be probed", extra={"run": run.id, "why": down.message})
         except Exception:
-            # The edge of the path: one run that cannot be looked at must not keep the others from it.
-            logger.exception("a run cannot be looked at", extra={"run": run.id})
+            # The edge of the path: one run that cannot be probed must not hold up the others.
+            logger.exception("a run cannot be probed", extra={"run": run.id})
         return None
 
 
 def _with_answer(outcome: Outcome | None, answer: str) -> Outcome | None:
-    """What was found, and what came back in the place of an answer: often that says why nothing was done."""
+    """With the error that the call returned: if nothing was done, it often says why."""
     if outcome is None or outcome.result is Result.DONE:
         return outcome
-    return replace(outcome, message=f"{outcome.message} What came back from the call: {answer.rstrip('.')}.")
-
-
-def _told(run: Run, outcome: Outcome) -> str:
-    way_back = (
-        f" `undo {run.id[:HANDLE_LENGTH]}` undoes it." if outcome.result is Result.DONE and outcome.undo_command else ""
-    )
-    return f"{describe_end(run_state(outcome.result, unwell=outcome.degraded), outcome.message)}{way_back}"
+    return replace(outcome, message=f"{outcome.message} The call returned: {answer.rstrip('.')}.")

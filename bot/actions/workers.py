@@ -1,7 +1,7 @@
-"""Runs that outlast the patience of whoever asked: each goes on in a thread of its own, a few at a time.
+"""Worker threads for slow runs, one for each run, with a limit.
 
-The trap: a run's lease is shorter than such a run may be. Whoever holds it renews it, as long as its thread lives; a
-process that dies renews nothing, and the run is looked at by another.
+The trap: a run's lease is shorter than a slow run may take. The process renews it as long as the run's thread lives; a
+process that dies renews nothing, and another process probes the run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from time import monotonic
 
 from bot.store.runs import Run
 
-#: So many at a time; more is refused before anything is written.
+#: Runs at a time; one more is refused before anything is written.
 MAX_RUNNING = 16
 
 
@@ -43,14 +43,14 @@ class Workers:
                     self._runs.pop(run.id)
                     self._threads.pop(run.id)
 
-        # A daemon: one that hangs in a call must not hold the process, and is looked at after the next start.
+        # A daemon: a run that hangs in its call must not keep the process alive; it is probed after the next start.
         thread = threading.Thread(target=act, name=f"run-{run.id[:8]}", daemon=True)
         with self._lock:
             self._runs[run.id], self._threads[run.id] = run, thread
         thread.start()
 
     def join(self, within_s: float) -> None:
-        """Wait for all that go on; what takes longer is left behind."""
+        """Wait for all of them, at most this long; their threads are not stopped."""
         until = monotonic() + within_s
         with self._lock:
             threads = list(self._threads.values())
@@ -60,7 +60,7 @@ class Workers:
 
 @contextmanager
 def repeat_meanwhile(work: Callable[[], object], every_s: float) -> Iterator[None]:
-    """Do that again and again while the block goes on. `work` raises nothing."""
+    """Call `work` periodically while the block runs. `work` raises nothing."""
     over = threading.Event()
 
     def act() -> None:

@@ -143,7 +143,7 @@ def _tending(
 ) -> Upkeep:
     return Upkeep(
         store=parts.store,
-        reverse=reverse,
+        undo=reverse,
         runner=runner,
         reports=parts.reports,
         metrics=parts.tools.metrics,

@@ -16,9 +16,9 @@ from dataclasses import replace
 from functools import partial
 
 from bot.access.break_glass import BreakGlass
-from bot.actions import approval, lapsed_approvals, plan_storage
+from bot.actions import approval, plan_writer
+from bot.actions.audit_entries import request_entry
 from bot.actions.intent import NO_AUDIT, ApprovalLapsed
-from bot.actions.records import audit_entry
 from bot.actions.runner import Runner
 from bot.chatops import parser, redelivered_answers
 from bot.chatops import registry as verbs
@@ -160,7 +160,7 @@ class Dispatcher:
                 return True
             if request.idempotency_key:
                 tx.save_reply(request.channel, request.idempotency_key, "", ok=True, account=request.account)
-            audit_log.append(tx, [audit_entry(request, Code.DENIED if request.text else Code.REJECTED, reason, None)])
+            audit_log.append(tx, [request_entry(request, Code.DENIED if request.text else Code.REJECTED, reason, None)])
             return False
 
     def menu(self) -> tuple[CommandInfo, ...]:
@@ -187,10 +187,7 @@ class Dispatcher:
                 case PlanStep():
                     return self._plan(step)
                 case RunStep():
-                    reply = self._run(step, request)
-                    if step.proposal.approvals_needed and reply.ok:
-                        reply = replace(reply, text=f"{reply.text} Approved by {request.by.display_name}.")
-                    return replace(reply, shared=True, plan_closed=True)
+                    return replace(self._run(step, request), shared=True, plan_closed=True)
                 case UndoStep():
                     return self._undo(step, request)
         except ApprovalLapsed as lapsed:
@@ -209,10 +206,10 @@ class Dispatcher:
         with self._store.begin() as tx:
             if over:
                 plan_rows.set_stopped(tx, proposal.handle, PlanState.STOPPED)
-                audit_log.append(tx, [audit_entry(request, Code.DENIED, lapsed.message, proposal)])
+                audit_log.append(tx, [request_entry(request, Code.DENIED, lapsed.message, proposal)])
             else:
                 plan_rows.set_waiting_again(tx, proposal.handle)
-            written = lapsed_approvals.write(tx, proposal, verdict, request, self._break_glass.subscriptions)
+            written = plan_writer.write_lapses(tx, proposal, verdict, request, self._break_glass.subscriptions)
         self._on_commit(written)
         return Reply(text=lapsed.message, ok=False, shared=True, plan_closed=over)
 
@@ -238,12 +235,11 @@ class Dispatcher:
         with self._store.begin() as tx:
             asker = self._linking.identity_of(tx, request)
             proposal = replace(proposal, account=asker.account, accounts=asker.accounts)
-            written = plan_storage.write(tx, proposal, request, step.decision, self._break_glass.subscriptions)
+            written = plan_writer.write_proposal(tx, proposal, request, step.decision, self._break_glass.subscriptions)
         self._on_commit(written)
         if at_once:
             return self._runner.start(proposal, request.by, request, step.decision, undo_of=step.undo_of)
-        limits = tuple(f"{name}: {message}" for name, message in action.limits.items())
-        card = approval.plan_card(proposal, request.by.display_name, limits, differences)
+        card = approval.plan_card(proposal, request.by.display_name, action.limits, differences)
         return Reply(text="\n".join((card.title, *card.lines)), card=card)
 
     def _answer(self, step: PlanStep, plan: Plan) -> Reply:
@@ -330,4 +326,4 @@ class Dispatcher:
         with self._store.begin() as tx:
             if proposal is not None:
                 plan_rows.set_stopped(tx, proposal.handle, now)
-            audit_log.append(tx, [audit_entry(request, code, message, proposal, target=target)])
+            audit_log.append(tx, [request_entry(request, code, message, proposal, target=target)])

@@ -22,12 +22,12 @@ from bot.store.audit_log import EntryFilter
 from tests.house import ANA, BO, House, alert
 
 _CODE = re.compile(r"^/link ([0-9A-Z]{5}(?:-[0-9A-Z]{5}){3}-[0-9A-Z]{6})$", re.MULTILINE)
-_LINKED = "This account (telegram: 7) is Bo's from now on."
+_LINKED = "This account (telegram: 7) is linked to Bo."
 _WORD = (
-    "Since 2026-11-23 12:00 UTC the telegram account 7 is yours. If that was not you, say `unlink telegram` and tell"
-    " your security contact."
+    "The telegram account 7 was linked to you at 2026-11-23 12:00 UTC. If that was not you, send `unlink telegram` and"
+    " inform your security contact."
 )
-_NOT_VALID = "Code not valid. Get a new one."
+_NOT_VALID = "Code not valid. Nothing was done. Get a new one: `link`."
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def people(house: House) -> None:
 
 
 def code(house: House, account: str = "U2", *, once: str = "") -> str:
-    """A code that this account of Slack asked for."""
+    """A code that this Slack account requested."""
     reply = house.hears_from("slack", account, "link", once=once)
     found = _CODE.search(reply.text)
     assert found, reply
@@ -179,7 +179,7 @@ def test_somebody_unknown_is_told_how_to_link(house: House) -> None:
 
     assert not reply.ok
     assert (
-        "This account (telegram: 7) is nobody's yet. Say `link` in private in a chat where the bot knows" in reply.text
+        "This account (telegram: 7) is not linked to anybody. Nothing was done. Send `link` in a private" in reply.text
     )
     assert _CODE.search(reply.text) is None
 
@@ -261,7 +261,7 @@ def test_row_72_in_a_group_it_is_asked_for_in_private(house: House, typed: str) 
     for account in ("U2", "U9"):
         reply = house.hears_from("slack", account, f"link {typed}".strip(), private=False)
 
-        assert (reply.ok, reply.text) == (False, "Send this in private. Nothing was done.")
+        assert (reply.ok, reply.text) == (False, "Send this in a private chat. Nothing was done.")
 
 
 def test_row_72_a_code_that_others_could_read_is_void_and_its_owner_hears_of_it(house: House) -> None:
@@ -269,10 +269,10 @@ def test_row_72_a_code_that_others_could_read_is_void_and_its_owner_hears_of_it(
 
     reply = sends(house, shown, private=False)
 
-    assert reply.text == "Send this in private. Nothing was done."
+    assert reply.text == "Send this in a private chat. Nothing was done."
     assert sends(house, shown).text == _NOT_VALID
     assert house.hears_from("slack", "U2", "incidents").text.startswith(
-        "At 12:00 UTC your linking code was sent by telegram 7 (sent where others can read it) and is void."
+        "Your linking code was sent by telegram 7 (sent where others can read it) at 12:00 UTC, and is void."
     )
 
 
@@ -288,7 +288,7 @@ def test_the_account_that_asked_for_a_code_cannot_send_it_and_the_code_stays_goo
 
     reply = house.hears_from("slack", "U2", f"link {shown}")
 
-    assert (reply.ok, reply.text[:28]) == (False, "You asked for the code here.")
+    assert (reply.ok, reply.text[:28]) == (False, "You requested the code here.")
     assert sends(house, shown).ok
 
 
@@ -298,7 +298,7 @@ def test_an_account_that_is_somebody_elses_stays_theirs_and_the_code_is_void(hou
 
     reply = sends(house, stolen)
 
-    assert reply.text == "This account is somebody else's. Nothing was linked, and that code is void."
+    assert reply.text == "This account belongs to somebody else. Nothing was linked, and the code is void."
     assert who_is(house) == "bo"
     assert sends(house, stolen, "8").text == _NOT_VALID
 
@@ -306,7 +306,7 @@ def test_an_account_that_is_somebody_elses_stays_theirs_and_the_code_is_void(hou
 def test_an_account_of_the_settings_cannot_be_linked_to_another(house: House) -> None:
     reply = house.hears_from("slack", "U1", f"link {code(house)}")
 
-    assert reply.text == "This account is somebody else's. Nothing was linked, and that code is void."
+    assert reply.text == "This account belongs to somebody else. Nothing was linked, and the code is void."
     assert house.dispatcher.person("slack", "U1") == ANA
 
 
@@ -317,8 +317,8 @@ def test_a_person_has_one_account_in_a_place(house: House) -> None:
     second = sends(house, shown, "8")
     again = sends(house, shown)
 
-    assert second.text == "You have the telegram account 7 already. Nothing was done. Say `unlink telegram` first."
-    assert again.text == "This account is yours already. Nothing was done."
+    assert second.text == "You have the telegram account 7 already. Nothing was done. Send `unlink telegram` first."
+    assert again.text == "This account is linked to you already. Nothing was done."
     assert who_is(house, "8") is None
 
 
@@ -366,9 +366,12 @@ def test_unlink_ends_it_at_once_and_the_account_may_be_somebody_elses_then(house
 
     reply = house.hears_from("telegram", "7", "unlink telegram")
 
-    assert reply.text == "The telegram account 7 is yours no longer. What it waited for is void."
+    assert reply.text == (
+        "The telegram account 7 is no longer linked to you. Your pending codes, and approvals given from that account,"
+        " are void."
+    )
     assert who_is(house) is None
-    assert sends(house, code(house, "U1")).text == "This account (telegram: 7) is Ana's from now on."
+    assert sends(house, code(house, "U1")).text == "This account (telegram: 7) is linked to Ana."
 
 
 def test_unlinking_voids_the_codes_that_the_person_had_asked_for(house: House) -> None:
@@ -384,7 +387,7 @@ def test_unlinking_voids_the_codes_that_the_person_had_asked_for(house: House) -
     ("words", "answer"),
     [
         ("unlink", "Which channel? Nothing was done. Usage: unlink <channel>"),
-        ("unlink slack", "Your slack account is in the settings; only an admin can take it out. Nothing was done."),
+        ("unlink slack", "Your slack account is in the settings; only an admin can remove it. Nothing was done."),
         ("unlink moon", "You have linked no 'moon' account. Nothing was done. `whoami` lists your accounts."),
     ],
 )
@@ -434,7 +437,7 @@ def test_whoami_tells_the_person_the_accounts_and_why_each_role_is_held(house: H
         "telegram 7: linked 2026-11-23 12:00 UTC by slack U1.",
         "Role responder: by the settings.",
         "Role turner: by the settings.",
-        "Role dba: not now, because Slack does not say who is in S3.",
+        "Role dba: not now, because Slack does not tell who is in S3.",
         "Role sre: by the Slack group S1.",
     ]
 
@@ -472,9 +475,9 @@ def test_every_step_is_on_record_with_whose_account_it_is_about_and_without_the_
 
     assert record(house) == [
         ("VK132W", "telegram:7", "", "telegram 7 was not linked: no such code."),
-        ("VK130I", "telegram:7", "bo", "telegram 7 is bo's from now on, by a code that slack U2 asked for."),
+        ("VK130I", "telegram:7", "bo", "telegram 7 is linked to bo, by a code that slack U2 requested."),
         ("VK132W", "bo", "bo", "telegram 7 was not linked: used before."),
-        ("VK131I", "bo", "bo", "telegram 7 is bo's no longer."),
+        ("VK131I", "bo", "bo", "telegram 7 is no longer linked to bo."),
     ]
     with house.store.read() as reading:
         assert shown not in repr(audit_log.entries(reading.sql, EntryFilter()))
@@ -485,7 +488,12 @@ def test_what_the_settings_end_is_on_record_too(house: House) -> None:
 
     house.settle({("slack", "U1"): ANA})
 
-    assert record(house)[-1] == ("VK131I", "bot", "bo", "telegram 7 is bo's no longer: the settings say otherwise.")
+    assert record(house)[-1] == (
+        "VK131I",
+        "bot",
+        "bo",
+        "telegram 7 is no longer linked to bo: the settings overrule it.",
+    )
 
 
 def record(house: House) -> list[tuple[str, ...]]:

@@ -28,7 +28,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Chats:
-    """Slack and Telegram before one house, which knows one account of Bo's, and speaks in both."""
+    """One bot in Slack and Telegram that knows one account of Bo's."""
 
     def __init__(self, house: House, slack: FakeSlack, telegram: FakeTelegram, account: tuple[str, str]) -> None:
         house.settle({account: BO})
@@ -80,10 +80,10 @@ def test_a_person_of_slack_becomes_the_same_person_in_telegram(house: House, cha
     after = chats.in_telegram("/ack 1", chat=7)
 
     assert before == "Link your account first: /link. Nothing was done."
-    assert linked == "This account (telegram: 7) is Bo's from now on."
+    assert linked == "This account (telegram: 7) is linked to Bo."
     assert after == "Incident 1 is yours: HighErrorRate"
     assert house.incident().owner == "bo"
-    assert chats.in_slack("/incidents").startswith("Since 2026-11-23 12:00 UTC the telegram account 7 is yours.")
+    assert chats.in_slack("/incidents").startswith("The telegram account 7 was linked to you at 2026-11-23 12:00 UTC.")
 
 
 def test_row_72_nothing_of_it_happens_where_others_read(chats: Chats) -> None:
@@ -92,8 +92,8 @@ def test_row_72_nothing_of_it_happens_where_others_read(chats: Chats) -> None:
 
     sent_to_all = chats.in_telegram(line)
 
-    assert (asked, sent_to_all) == ("Send this in private. Nothing was done.",) * 2
-    assert chats.in_telegram(line, chat=7) == "Code not valid. Get a new one."
+    assert (asked, sent_to_all) == ("Send this in a private chat. Nothing was done.",) * 2
+    assert chats.in_telegram(line, chat=7) == "Code not valid. Nothing was done. Get a new one: `link`."
 
 
 def test_whoever_asked_is_told_in_their_direct_messages_without_asking(house: House, chats: Chats) -> None:
@@ -103,7 +103,7 @@ def test_whoever_asked_is_told_in_their_direct_messages_without_asking(house: Ho
     house.tends()
 
     (told,) = [one for one in chats.fakes[0].messages if one.channel == "DU2"]
-    assert told.text.startswith("Since 2026-11-23 12:00 UTC the telegram account 7 is yours.")
+    assert told.text.startswith("The telegram account 7 was linked to you at 2026-11-23 12:00 UTC.")
     assert chats.in_slack("/incidents") == "There are no unresolved incidents."
 
 
@@ -115,4 +115,4 @@ def test_whoever_asked_in_telegram_is_told_in_their_private_chat(house: House, c
     house.tends()
 
     last = list(chats.fakes[1].posts.values())[-1]
-    assert (last.chat_id, last.text[:54]) == (7, "Since 2026-11-23 12:00 UTC the slack account U2 is you")
+    assert (last.chat_id, last.text[:54]) == (7, "The slack account U2 was linked to you at 2026-11-23 1")

@@ -1,4 +1,4 @@
-"""Breaking the glass: a reason, a page, half an hour, a mark on all that is done, and a review by somebody else."""
+"""Break-glass: a reason, a page, half an hour, a mark on everything done by it, and a review by another person."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOOKED = "review-glass bo because it was a real fire"
 
 @pytest.fixture
 def burning(store_url: str) -> Iterator[House]:
-    """A house in which Bo may turn nothing, but for the rules of a role that sleeps."""
+    """Bo may turn nothing, except by the rules of a break-glass role."""
     made = House(store_url, roles=(*ROLES, FIRE))
     yield made
     made.close()
@@ -43,9 +43,7 @@ def test_without_a_reason_the_glass_stays_whole(burning: House) -> None:
 
     assert [reply.ok for reply in replies] == [False] * 3
     assert "Nothing was done" in replies[1].text
-    assert replies[2].text == (
-        "The reason is read by whoever reviews it; say at least 10 characters of it. Nothing was done."
-    )
+    assert replies[2].text == ("The reviewer reads the reason: give at least 10 characters. Nothing was done.")
     assert burning.incidents() == []
     assert Code.GLASS_BROKEN not in burning.audited()
 
@@ -55,8 +53,8 @@ def test_breaking_it_pages_and_is_told_in_every_chat_with_its_reason_and_the_sec
     burning.drain()
 
     assert reply.text == (
-        "The glass is broken for you until 12:30 UTC. Incident 1 pages for it, and carla is to look at it."
-        " Each thing that you do is marked."
+        "Break-glass is active for you until 12:30 UTC. Incident 1 pages for it, and carla reviews it."
+        " Everything that you do by it is marked."
     )
     title = (
         "GlassBroken: Bo broke the glass until 2026-11-23 12:30 UTC. carla, the security contact, looks at it."
@@ -66,7 +64,7 @@ def test_breaking_it_pages_and_is_told_in_every_chat_with_its_reason_and_the_sec
     assert burning.slack.said() == burning.telegram.said() == [f"post open {title}"]
     assert [line.partition(":")[0] for line in burning.pagerduty.said()] == ["page incident.opened"]
     (entry,) = on_record(burning, Code.GLASS_BROKEN)
-    assert (entry["by"], entry["said"]) == ("bo", "Bo broke the glass: the database is on fire")
+    assert (entry["by"], entry["said"]) == ("bo", "Bo activated break-glass: the database is on fire")
 
 
 def test_row_record_and_page_are_in_one_commit_or_none_of_them_is_there(burning: House) -> None:
@@ -93,7 +91,7 @@ def test_what_was_denied_is_allowed_behind_it_and_the_asker_is_alone_with_it(bur
     reply = burning.says(f"yes {handle(shown.text)}", by=BO)
 
     assert before.text.startswith('Denied: "turn prod/api" is denied.')
-    assert "Whoever breaks the glass may." in before.text
+    assert "Break-glass would allow it." in before.text
     assert reply.ok
     assert [turned[:2] for turned in burning.dials.turned] == [("prod/api", 6)]
 
@@ -106,8 +104,8 @@ def test_everything_that_runs_behind_it_says_so_on_record_and_on_the_incidents(b
 
     for code in (Code.PLANNED, Code.INTENT, Code.DONE):
         assert on_record(burning, code)[-1]["rule"] == "turn * (behind broken glass)"
-    done = "bo, behind broken glass: turn prod/api 6: done. prod/api is at 6."
-    assert burning.story(1)[-2].text.startswith("Bo, behind broken glass, asks: turn prod/api 6.")
+    done = "bo, with break-glass: turn prod/api 6: done. prod/api is at 6."
+    assert burning.story(1)[-2].text.startswith("Bo, with break-glass, asks: turn prod/api 6.")
     assert burning.story(1)[-1].text == done
     assert burning.story(2)[-1].text == done
 
@@ -127,8 +125,8 @@ def test_work_on_an_incident_that_only_the_glass_allows_is_marked_too(store_url:
 
     assert not denied.ok
     assert reply.ok
-    assert house.story(1)[-1].text == "Bo, behind broken glass: ack 1"
-    assert house.story(2)[-1].text == "Bo, behind broken glass: ack 1"
+    assert house.story(1)[-1].text == "Bo, with break-glass: ack 1"
+    assert house.story(2)[-1].text == "Bo, with break-glass: ack 1"
     assert on_record(house, Code.DONE)[-1]["rule"] == "ack (behind broken glass)"
     house.close()
 
@@ -182,7 +180,7 @@ def test_a_glass_that_mends_between_the_yes_and_the_intent_stops_the_run(burning
         reply = burning.says(f"yes {handle(shown.text)}", by=BO)
 
     assert reply.text.startswith('bo may no longer do this: "turn prod/api" is denied.')
-    assert "Whoever breaks the glass may." in reply.text
+    assert "Break-glass would allow it." in reply.text
     assert burning.dials.turned == []
 
 
@@ -195,7 +193,7 @@ def test_a_plan_shown_behind_it_does_not_run_later_by_a_right_that_asks_for_more
 
     reply = house.says(f"yes {handle(shown.text)}", by=BO)
 
-    assert reply.text.startswith(f"Plan {handle(shown.text)} now needs more people to say yes than it was shown with: ")
+    assert reply.text.startswith(f"Plan {handle(shown.text)} needs more approvals than when it was shown: ")
     assert house.dials.turned == []
     house.close()
 
@@ -209,7 +207,7 @@ def test_the_watch_mends_it_once_and_says_that_it_is_to_be_reviewed(burning: Hou
 
     assert [entry["by"] for entry in on_record(burning, Code.GLASS_MENDED)] == ["watch"]
     assert burning.story()[-1].text == (
-        "The watch: The glass of bo is mended: its time was over. Review it: review-glass bo because <text>"
+        "The watch: Break-glass of bo has ended: its time was over. Review it: review-glass bo because <text>"
     )
     assert burning.incident().status is Status.OPEN
 
@@ -223,10 +221,10 @@ def test_nobody_breaks_the_next_one_before_the_last_was_reviewed(burning: House,
 
     reply = burning.says(WHY, by=who)
 
-    whose = "You have" if who is BO else "bo has"
+    user = "You" if who is BO else "bo"
     assert reply.text == (
-        f"{whose} broken the glass at 2026-11-23 12:00 UTC, and the next one waits until another person has reviewed"
-        " that: `review-glass bo because <text>`. Nothing was done."
+        f"{user} used break-glass at 2026-11-23 12:00 UTC, and another person has to review that first:"
+        " `review-glass bo because <text>`. Nothing was done."
     )
     assert len(on_record(burning, Code.GLASS_BROKEN)) == 1
     assert len(burning.incidents()) == 1
@@ -241,13 +239,13 @@ def test_after_a_review_the_next_one_may_be_broken_and_the_incident_is_over(burn
     again = burning.says(WHY, by=BO)
     burning.drain()
 
-    assert reply.text == "The glass of bo is reviewed. The next one may be broken."
+    assert reply.text == "The break-glass use of bo is reviewed. Break-glass can be activated again."
     assert again.ok
     assert [burning.incident(number).status for number in (1, 2)] == [Status.RESOLVED, Status.OPEN]
     (entry,) = on_record(burning, Code.GLASS_REVIEWED)
-    assert (entry["by"], entry["said"]) == ("cy", "Cy reviewed the glass of bo: it was a real fire")
+    assert (entry["by"], entry["said"]) == ("cy", "Cy reviewed the break-glass use of bo: it was a real fire")
     assert burning.says("glass").text.splitlines() == [
-        "2026-11-23 12:31 UTC bo (#2): the database is on fire; broken until 2026-11-23 13:01 UTC",
+        "2026-11-23 12:31 UTC bo (#2): the database is on fire; active until 2026-11-23 13:01 UTC",
         "2026-11-23 12:00 UTC bo (#1): the database is on fire; reviewed by cy: it was a real fire",
     ]
 
@@ -261,7 +259,7 @@ def test_a_review_before_its_time_ends_it_at_once(burning: House) -> None:
     burning.clock.pass_by(minutes=31)
     burning.tends()
 
-    assert reply.text == "The glass of bo is reviewed. It counts no longer. The next one may be broken."
+    assert reply.text == "The break-glass use of bo is reviewed. It has ended. Break-glass can be activated again."
     assert not late.ok
     assert burning.dials.turned == []
     assert [entry["by"] for entry in on_record(burning, Code.GLASS_MENDED)] == ["cy"]
@@ -276,7 +274,7 @@ def test_whoever_broke_it_does_not_review_it_from_any_account(store_url: str, pl
 
     reply = house.says(LOOKED, by=both, place=place)
 
-    assert reply.text == "You broke it; another person reviews it. Nothing was done."
+    assert reply.text == "You activated it; another person has to review it. Nothing was done."
     assert not house.says(WHY, by=both).ok
     house.close()
 
@@ -289,10 +287,10 @@ def test_who_may_not_review_is_denied_and_what_sleeps_behind_the_glass_is_no_hel
 
     assert [reply.text.partition(":")[0] for reply in replies] == [
         "Denied",
-        "You broke it; another person reviews it. Nothing was done.",
+        "You activated it; another person has to review it. Nothing was done.",
     ]
     assert house.says("review-glass ana because it was nothing at all", by=CY).text == (
-        "There is no broken glass of ana to review. Nothing was done. `glass` lists the last ones."
+        "ana has no use of break-glass to review. Nothing was done. `glass` lists the last ones."
     )
     house.close()
 
@@ -301,7 +299,7 @@ def test_who_may_not_review_is_denied_and_what_sleeps_behind_the_glass_is_no_hel
     ("who", "said"),
     [
         (Principal(id="bot", roles=frozenset({"admin"}), human=False), "You are not listed"),
-        (Principal(id="bo", roles=frozenset({"admin"}), human=False), "Only a person breaks the glass."),
+        (Principal(id="bo", roles=frozenset({"admin"}), human=False), "Only a person can activate break-glass."),
         (Principal(id="eve", roles=frozenset({"admin"})), "You are not listed"),
         (Principal(id="bo", roles=frozenset({"viewer"})), "Denied: "),
         (Principal(id="bo", roles=frozenset()), "Denied: "),
@@ -319,7 +317,10 @@ def test_who_is_nobody_or_no_person_or_only_looks_on_cannot_break_it(burning: Ho
 def test_where_nothing_sleeps_behind_it_nobody_is_woken_for_nothing(house: House) -> None:
     reply = house.says(WHY, by=BO)
 
-    assert reply.text == "No role has `break_glass: true`, so there is nothing behind the glass. Nothing was done."
+    assert (
+        reply.text
+        == "No role in the settings has `break_glass: true`, so break-glass gives no rights. Nothing was done."
+    )
     assert house.incidents() == []
 
 
@@ -380,7 +381,7 @@ def test_who_has_broken_it_and_until_when_can_be_asked(burning: House) -> None:
         found = break_glass.active(tx.sql, "bo", tx.now)
         other = break_glass.active(tx.sql, "ana", tx.now)
 
-    line = "The glass is broken for you until 2026-11-23 12:30 UTC: the database is on fire"
+    line = "Break-glass is active for you until 2026-11-23 12:30 UTC: the database is on fire"
     assert line in burning.says("whoami", by=BO).text.splitlines()
     assert line not in burning.says("whoami", by=ANA).text.splitlines()
     assert found is not None

@@ -111,7 +111,7 @@ def test_broken_glass_wakes_its_role_until_it_mends() -> None:
     awake = decide(ANA, SCALE, rights, replace(API, break_glass_until=mends))
 
     assert (awake.allowed, awake.until) == (True, mends)
-    assert "the glass is broken until 2026-11-23 12:30 UTC" in awake.reason
+    assert "break-glass is active until 2026-11-23 12:30 UTC" in awake.reason
     assert not decide(listed, SCALE, rights, API).allowed
     assert not decide(ANA, SCALE, rights, replace(API, now=mends, break_glass_until=mends)).allowed
 

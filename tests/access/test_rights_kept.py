@@ -1,4 +1,4 @@
-"""Whatever was decided once and is used later is decided anew: undos by time, codes, broken glass, gates, answers."""
+"""A decision that is used later is taken anew: automatic undos, codes, break-glass, Flagger gates, live answers."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_code_is_void_once_the_account_that_asked_for_it_is_somebody_elses(hou
 
     reply = house.hears_from("telegram", "7", f"link {asked}")
 
-    assert reply.text == "Code not valid. Get a new one."
+    assert reply.text == "Code not valid. Nothing was done. Get a new one: `link`."
     assert house.dispatcher.person("telegram", "7") is None
 
 
@@ -178,7 +178,7 @@ def test_whoever_broke_the_glass_does_not_review_it_under_another_id(burning: Ho
     own = [burning.hears_from(place, account, LOOKED) for place, account in (("slack", "U2"), ("telegram", "1002"))]
     other = burning.hears_from("slack", "U3", LOOKED)
 
-    assert {reply.text for reply in own} == {"You broke it; another person reviews it. Nothing was done."}
+    assert {reply.text for reply in own} == {"You activated it; another person has to review it. Nothing was done."}
     assert other.ok
 
 
@@ -227,7 +227,7 @@ def test_a_word_that_is_due_is_not_lost_in_the_answer_to_an_action(house: House)
 
     reply = house.hears_from("slack", "U2", "turn prod/api 6")
 
-    assert reply.text.splitlines()[0].startswith("Since 2026-11-23 12:00 UTC the telegram account 7 is yours.")
+    assert reply.text.splitlines()[0].startswith("The telegram account 7 was linked to you at 2026-11-23 12:00 UTC.")
     assert "prod/api goes from 3 to 6" in reply.text
 
 
@@ -310,7 +310,7 @@ def test_an_answer_is_told_again_only_to_whoever_may_still_ask(house: House, end
 
 
 class Kept(LiveAnswers):
-    """Keeps the functions that read again, of answers that would be updated."""
+    """Keeps the functions that would refresh a live answer."""
 
     def __init__(self, looks: list[Inspect]) -> None:
         super().__init__({})

@@ -1,4 +1,4 @@
-"""Whether a yes still counts is one pure decision, with its reason named."""
+"""Whether an approval still counts is one pure decision, with its reason named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A yes counts while whoever said it may say it: at the moment of the run everybody is decided anew."""
+"""An approval counts while its approver still has the right: at the moment of the run everybody is decided anew."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Change = Callable[[House], object]
 
 @pytest.fixture
 def many(store_url: str) -> Iterator[House]:
-    """A house in which two people have to say yes, and three could."""
+    """Two people have to approve, and three could."""
     made = House(store_url, roles=(*ROLES, TWO))
     made.settle(PEOPLE)
     yield made
@@ -69,7 +69,7 @@ def approvals(house: House) -> list[str]:
 
 
 def told(house: House) -> dict[str | None, str]:
-    """What each account of Slack is told by a line of its own."""
+    """The message that each Slack account gets."""
     house.tends()
     return dict(house.chat.said)
 
@@ -89,17 +89,21 @@ def renamed(account: Account, to: str) -> Change:
 
 #: What ends Cara's yes, and how that is told.
 ENDS: list[tuple[str, Change, str]] = [
-    ("no right", loses_roles("cara"), 'The yes of cara no longer counts: "yes prod/api" is denied.'),
-    ("taken out of people", leaves("cara"), "The yes of cara no longer counts: cara is no longer in the settings."),
+    ("no right", loses_roles("cara"), 'The approval of cara no longer counts: "yes prod/api" is denied.'),
+    (
+        "taken out of people",
+        leaves("cara"),
+        "The approval of cara no longer counts: cara is no longer in the settings.",
+    ),
     (
         "the account is another person's",
         renamed(("slack", "U3"), "carla"),
-        "The yes of cara no longer counts: the slack account U3 is carla's now.",
+        "The approval of cara no longer counts: the slack account U3 belongs to carla now.",
     ),
     (
         "the account is nobody's",
         lambda house: house.settle({at: one for at, one in PEOPLE.items() if at != ("slack", "U3")}),
-        "The yes of cara no longer counts: the slack account U3 is nobody's now.",
+        "The approval of cara no longer counts: the slack account U3 belongs to nobody now.",
     ),
 ]
 _ENDS = pytest.mark.parametrize(("ends", "why"), [one[1:] for one in ENDS], ids=[one[0] for one in ENDS])
@@ -115,10 +119,12 @@ def test_a_yes_that_lapsed_before_the_next_one_is_not_counted_and_is_asked_for_a
 
     second = yes(many, "U4", plan)
 
-    assert first.text == f"Approved by Cara; 1 more approval is needed: `yes {plan}`."
+    needs = f"Needs 1 approval from somebody other than ana, until 12:15 UTC: `yes {plan}`"
+    assert first.text == f"Approved by cara. {needs}"
     assert turned(many) == []
     assert (second.ok, second.shared, second.plan_closed) == (True, True, False), "its buttons stay"
-    assert second.text.startswith(f"Approved by Dan; 1 more approval is needed: `yes {plan}`. {why}")
+    assert second.text.startswith(f"Approved by dan. {why}")
+    assert second.text.endswith(needs)
     assert approvals(many) == ["dan"]
     assert yes(many, "U5", plan).ok
     assert turned(many) == [6]
@@ -133,9 +139,9 @@ def test_whoever_said_a_yes_that_lapsed_and_the_asker_are_told_why(many: House) 
     lines = told(many)
 
     assert lines.keys() == {"U1", "U3"}
-    assert str(lines["U3"]).startswith('Your yes to turn prod/api 6 no longer counts: "yes prod/api" is denied.')
-    assert str(lines["U3"]).endswith(f"Nothing was done by it. `yes {plan}`")
-    assert str(lines["U1"]).startswith('turn prod/api 6: The yes of cara no longer counts: "yes prod/api" is denied.')
+    assert str(lines["U3"]).startswith('Your approval of turn prod/api 6 no longer counts: "yes prod/api" is denied.')
+    assert str(lines["U3"]).endswith(f"It has changed nothing. To approve again: `yes {plan}`")
+    assert str(lines["U1"]).startswith("turn prod/api 6: The approval of cara no longer counts:")
     assert many.audited()[4:6] == [Code.NOT_APPROVED, Code.APPROVED]
 
 
@@ -157,7 +163,7 @@ def test_what_an_account_is_to_be_told_is_told_in_its_next_answer_where_that_com
 
     told_first = yes(many, "U3", plan).text
 
-    assert told_first.startswith("Your yes to turn prod/api 6 no longer counts: ")
+    assert told_first.startswith("Your approval of turn prod/api 6 no longer counts: ")
     assert "U3" not in told(many)
 
 
@@ -187,7 +193,7 @@ def test_a_yes_of_somebody_who_left_the_slack_group_since_does_not_count(store_u
     second = yes(house, "U4", plan)
 
     assert (first.ok, second.ok, turned(house)) == (True, True, [])
-    assert "The yes of cara no longer counts:" in second.text
+    assert "The approval of cara no longer counts:" in second.text
     house.close()
 
 
@@ -198,9 +204,7 @@ def test_one_slack_account_says_yes_once_under_however_many_ids(many: House) -> 
 
     reply = yes(many, "U3", plan)
 
-    assert reply.text.startswith(
-        f"Approved by Cara; 1 more approval is needed: `yes {plan}`. The yes of cara no longer counts:"
-    )
+    assert reply.text.startswith("Approved by carla. The approval of cara no longer counts:")
     assert approvals(many) == ["carla"]
     assert turned(many) == []
 
@@ -212,7 +216,7 @@ def test_two_accounts_that_were_one_persons_are_one_yes(many: House) -> None:
 
     reply = yes(many, "1003", plan, place="telegram")
 
-    assert reply.text.startswith("Your yes does not count: cara said yes from an account of the same person.")
+    assert reply.text.startswith("Your approval does not count: cara approved from an account of the same person.")
     assert (approvals(many), turned(many)) == (["cara"], [])
 
 
@@ -226,7 +230,7 @@ def test_whoever_asked_does_not_approve_under_another_id(many: House, account: A
     reply = yes(many, account[1], plan, place=account[0])
 
     assert not reply.ok
-    assert "another person must approve" in reply.text or "U1 is anna's now" in reply.text
+    assert "another person must approve" in reply.text or "U1 belongs to anna now" in reply.text
     assert (approvals(many), turned(many)) == ([], [])
 
 
@@ -239,8 +243,8 @@ def test_an_account_that_was_linked_after_the_plan_was_asked_for_approves_nothin
     own = yes(many, "U5", plan)
 
     assert reply.text == (
-        "Your yes does not count: the telegram account 7 was linked at 2026-11-23 12:01 UTC, after plan"
-        f" {plan} was asked for. Plan {plan} is as it was; nothing was done."
+        "Your approval does not count: the telegram account 7 was linked at 2026-11-23 12:01 UTC, after plan"
+        f" {plan} was requested. Plan {plan} is unchanged. Nothing was done."
     )
     assert own.ok
     assert approvals(many) == ["eve"]
@@ -254,7 +258,7 @@ def test_a_yes_from_an_account_that_was_unlinked_since_does_not_count(many: Hous
 
     second = yes(many, "U4", plan)
 
-    assert "The yes of eve no longer counts: the telegram account 7 is nobody's now." in second.text
+    assert "The approval of eve no longer counts: the telegram account 7 belongs to nobody now." in second.text
     assert turned(many) == []
 
 
@@ -266,7 +270,7 @@ def test_a_yes_from_an_account_that_was_unlinked_and_linked_again_does_not_count
     many.clock.pass_by(minutes=1)
     link(many, "7", "eve")
 
-    assert "the telegram account 7 was linked anew since." in yes(many, "U4", plan).text
+    assert "the telegram account 7 was linked again since." in yes(many, "U4", plan).text
     assert turned(many) == []
 
 
@@ -282,10 +286,10 @@ def link(house: House, account: str, person: str) -> None:
     ("ends", "why"),
     [
         (loses_roles("ana"), 'ana may no longer do this: "turn prod/api" is denied.'),
-        (leaves("ana"), "ana is not known any more as whoever asked for this: ana is no longer in the settings."),
+        (leaves("ana"), "ana can no longer be identified as the requester: ana is no longer in the settings."),
         (
             lambda house: house.settle({**PEOPLE, ("slack", "U1"): EVE, ("telegram", "1001"): ASKER}),
-            "the slack account U1 is eve's now.",
+            "the slack account U1 belongs to eve now.",
         ),
     ],
     ids=["no right", "taken out of people", "another person's account"],
@@ -318,7 +322,7 @@ def test_a_plan_that_needs_more_people_by_todays_rights_is_stopped(many: House) 
 
     reply = yes(many, "U1", plan)
 
-    assert reply.text.startswith(f"Plan {plan} now needs more people to say yes than it was shown with:")
+    assert reply.text.startswith(f"Plan {plan} needs more approvals than when it was shown:")
     assert turned(many) == []
 
 
@@ -335,7 +339,7 @@ def resolves(house: House) -> object:
 MEANWHILE: list[tuple[str, Change, str]] = [
     ("the asker loses the right", lambda house: house.takes_away("duty"), "ana may no longer do this:"),
     ("the asker is removed", lambda house: house.people.pop("ana"), "ana is no longer in the settings."),
-    ("the approver loses the right", lambda house: house.takes_away("approver", of="cara"), "The yes of cara"),
+    ("the approver loses the right", lambda house: house.takes_away("approver", of="cara"), "The approval of cara"),
     ("the approver is removed", lambda house: house.people.pop("cara"), "cara is no longer in the settings."),
     ("the incident is resolved", resolves, "needs an open incident on prod/api; there is none"),
     ("a freeze begins", lambda house: house.clock.pass_by(minutes=10), 'freeze "evening" is on'),
@@ -379,7 +383,7 @@ def test_what_ends_a_right_between_the_yes_and_the_intent_stops_the_run(
     assert why in reply.text
     assert turned(night) == []
     assert not any("approved_by" in one["more"] for one in record(night)), "no run of it was begun"
-    waits = "The yes of" in reply.text
+    waits = "The approval of" in reply.text
     assert reply.plan_closed is not waits
     assert (plan in night.says("approvals", by=DAN).text) == (waits and "cara" in reply.text)
 
@@ -396,7 +400,7 @@ def test_what_ends_a_right_between_the_intent_and_the_call_calls_nothing(
     assert night.while_sealing == [], "the intent was sealed"
     assert not reply.ok
     assert why in reply.text
-    assert reply.text.endswith("Nothing was changed. Say the same words for a new plan.")
+    assert reply.text.endswith("Nothing was changed. Send the command again for a new plan.")
     assert turned(night) == []
     assert night.audited()[-1] is Code.FAILED
     assert "failed: turn prod/api 6" in night.says("runs").text
@@ -424,7 +428,7 @@ def test_a_plan_that_waits_again_runs_when_the_missing_yes_has_come(night: House
     reply = yes(night, "U4", plan)
 
     assert (waits.ok, waits.plan_closed) == (False, False)
-    assert "1 person other than ana must approve" in waits.text
+    assert "Needs 1 approval from somebody other than ana" in waits.text
     assert reply.ok
     assert turned(night) == [6]
 
@@ -466,7 +470,7 @@ def test_a_yes_of_before_accounts_were_kept_is_asked_for_again(many: House) -> N
 
     reply = yes(many, "U4", plan)
 
-    assert "The yes of cara no longer counts: it was said before it was kept with which account." in reply.text
+    assert "of cara no longer counts: it was given before accounts were recorded with approvals." in reply.text
     assert (approvals(many), turned(many)) == (["dan"], [])
 
 
@@ -478,7 +482,7 @@ def test_a_plan_of_before_accounts_were_kept_is_stopped(many: House) -> None:
     reply = yes(many, "U3", plan)
 
     assert reply.plan_closed
-    assert "it was said before it was kept with which account." in reply.text
+    assert "it was given before accounts were recorded with approvals." in reply.text
 
 
 # Two at once.

@@ -1,4 +1,4 @@
-"""What Argo CD keeps, through the whole house: auto-sync paused, rolled back, and git let in again by time."""
+"""Runs on what Argo CD manages, through the whole bot: auto-sync paused, a rollback, auto-sync resumed on time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def argocd(world: World) -> Iterator[FakeArgoCd]:
 
 @pytest.fixture
 def on_call(house: House, world: World, argocd: FakeArgoCd) -> Iterator[House]:
-    """The house, in which Ana may do both. Waits there end by a clock of their own."""
+    """The whole bot, in which Ana may do both. Waits there end by a clock of their own."""
     assert argocd.url, "it is open before anybody asks"
     house.tools = replace(
         house.tools, targets=world, now=world.clock, elapsed=world.tools.elapsed, poll_interval=timedelta(0)

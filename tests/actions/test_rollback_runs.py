@@ -1,4 +1,4 @@
-"""rollback through the whole house: asked, shown, agreed to, run apart, told, undone; and what comes in between."""
+"""rollback through the whole bot: requested, shown, approved, run in a worker, reported, undone; and interruptions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def on_call(house: House, world: World) -> Iterator[House]:
-    """The house, in which Ana may roll back what runs in that cluster. Waits there end by a clock of their own."""
+    """The whole bot, in which Ana may roll back what runs in that cluster. Waits there end by a clock of their own."""
     house.tools = replace(
         house.tools, targets=world, now=world.clock, elapsed=world.tools.elapsed, poll_interval=timedelta(0)
     )
@@ -116,7 +116,7 @@ def test_a_process_that_dies_between_the_write_and_its_record_has_written_once(o
     world.place(cluster=cluster)
     shown = on_call.says("rollback prod/api")
     run = run_of(on_call.says(f"yes {handle(shown.text)}"))
-    until(lambda: not on_call.runs._apart.running(), "its process is dead")
+    until(lambda: not on_call.runs._workers.running(), "its process is dead")
 
     on_call.clock.pass_by(minutes=3)
     on_call.tends()

@@ -1,4 +1,4 @@
-"""How runs stand, through the whole house: undone, not well, found not to hold later; wherever people look."""
+"""The states of runs, through the whole bot: undone, degraded, degraded later; in every place that shows them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.runs import handle
 
 
 def done(house: House, words: str = "turn prod/api 6", *, here: int | None = None) -> str:
-    """Asked and confirmed; returns the run's handle."""
+    """Requested and confirmed; returns the run's handle."""
     house.says(f"yes {handle(house.says(words, here=here).text)}", here=here)
     with house.store.read() as seen:
         return run_states.last(seen.sql, 1)[0].short_id
@@ -155,7 +155,7 @@ def test_a_run_whose_check_could_not_be_asked_is_not_called_done(house: House) -
     house.tends()
 
     assert stands(house, run) is State.DEGRADED
-    assert "Whether all is well could not be asked: up == 1" in listed(house, run)
+    assert "Its check could not be evaluated: up == 1" in listed(house, run)
     assert house.audited().count(Code.UNWELL) == 1
 
 
@@ -352,7 +352,7 @@ def test_an_undo_that_is_asked_elsewhere_is_told_on_the_incident_of_what_it_undo
 
 
 def test_a_database_of_before_says_of_its_runs_what_can_be_told_of_them(store_url: str) -> None:
-    """What was done and not well was in the words of its outcome alone."""
+    """That a run was degraded was in the text of its outcome alone."""
     store = Store(store_url)
     with store.connected() as connection:
         made = migrating.config()

@@ -1,4 +1,4 @@
-"""scale through the whole house: asked, shown, agreed to, run apart, told, undone; by the cluster's own account."""
+"""scale through the whole bot: requested, shown, approved, run in a worker, reported, undone; read from the cluster."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def on_call(house: House, world: World) -> Iterator[House]:
-    """The house, in which Ana may scale what runs in that cluster. Waits there end by a clock of their own."""
+    """The whole bot, in which Ana may scale what runs in that cluster. Waits there end by a clock of their own."""
     house.tools = replace(
         house.tools, targets=world, now=world.clock, elapsed=world.tools.elapsed, poll_interval=timedelta(0)
     )
@@ -47,7 +47,7 @@ def on_call(house: House, world: World) -> Iterator[House]:
 
 
 def holders(world: World) -> tuple[str, ...]:
-    """By what managers the count is held."""
+    """The field managers that own the replica count."""
     return run_markers.holders_of(world.get(kinds.DEPLOYMENT, "api"), "spec", "replicas")
 
 
@@ -100,7 +100,7 @@ def test_none_at_all_in_production_takes_another_person(on_call: House, world: W
     other = on_call.says(f"yes {handle(shown.text)}", by=CY, spot=SPOT)
     wait_until_told(on_call)
 
-    assert "1 person other than ana must approve" in shown.text
+    assert "Needs 1 approval from somebody other than ana" in shown.text
     assert "another person must approve. Nothing was done." in own.text
     assert (before, other.ok, replicas(world)) == (3, True, 0)
 
@@ -170,7 +170,7 @@ def test_a_cluster_that_broke_off_is_looked_at_and_its_words_reach_the_person(on
 
     told = on_call.chat.said[-1][1]
     assert "prod/api is as it was: never changed, or back at once." in told
-    assert "What came back from the call: Cluster main answered 500: etcdserver: request timed out." in told
+    assert "The call returned: Cluster main answered 500: etcdserver: request timed out." in told
     assert (replicas(world), on_call.audited()[-1]) == (3, Code.FAILED)
 
 
@@ -190,7 +190,7 @@ def test_a_process_that_dies_at_its_write_is_judged_by_the_world(
     shown = on_call.says("scale prod/api 5", spot=SPOT)
     on_call.says(f"yes {handle(shown.text)}", spot=SPOT)
     assert died.wait(60)
-    until(lambda: not on_call.runs._apart.running(), "its thread is gone")
+    until(lambda: not on_call.runs._workers.running(), "its thread is gone")
     before = on_call.audited()[-1]
 
     on_call.clock.pass_by(minutes=3)

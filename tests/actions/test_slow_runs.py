@@ -1,4 +1,4 @@
-"""A run that takes longer than anybody waits goes on apart, says how it goes, and its end is told where it began."""
+"""A slow run goes on in a worker, reports its progress, and has its result posted where it was requested."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from bot.core.audit import Code
 from bot.core.errors import Rejected, Undelivered
 from bot.core.request import Reply
 from bot.store import runs as ran
-from tests.house import House, alert
+from tests.house import CY, House, alert
 from tests.running import until
-from tests.runs import SPOT, handle, wait_until_ended
+from tests.runs import SPOT, handle, wait_until_ended, wait_until_told
 
 pytestmark = pytest.mark.waits
 
 
 class Steps:
-    """What slow calls wait for, and say once they may."""
+    """The steps that slow calls wait for, and report."""
 
     def __init__(self, house: House, *said: str) -> None:
         self.reached = [threading.Event() for _ in said]
@@ -75,13 +75,28 @@ def test_who_asks_is_answered_at_once_and_the_end_is_told_where_it_was_asked(slo
     slow.tends()
 
     assert (reply.ok, reply.shared) == (True, True)
-    assert reply.text.startswith("Running: turn prod/api 6. `runs` says how run ")
+    assert reply.text.startswith("Running: turn prod/api 6. `runs` shows how run ")
     assert going_on[-1] is Code.INTENT
     assert slow.audited()[-1] is Code.DONE
     (progress, end) = slow.chat.said
     assert progress == (SPOT, "turn prod/api 6: 2 of 2 are done")
     assert end[0] == SPOT
     assert end[1].startswith("prod/api is at 6. `undo ")
+
+
+def test_the_end_says_who_asked_who_approved_and_how_long_it_took(slow: House) -> None:
+    slow.dials.others = 1
+    steps = Steps(slow, "1 of 1 is done")
+    shown = slow.says("turn prod/api 6", spot=SPOT)
+
+    begun = slow.says(f"yes {handle(shown.text)}", by=CY, spot=SPOT)
+    assert steps.reached[0].wait(60)
+    slow.clock.pass_by(minutes=3)
+    steps.finish()
+    wait_until_told(slow)
+
+    assert begun.text.startswith("Running: turn prod/api 6, approved by cy. `runs` shows how run ")
+    assert slow.chat.said[-1][1].endswith("undoes it. Requested by ana, approved by cy, took 3 min.")
 
 
 def test_a_chat_that_breaks_over_how_it_goes_does_not_end_what_goes_on(slow: House) -> None:
@@ -202,7 +217,7 @@ def test_more_than_a_few_at_a_time_are_refused_before_anything_is_written(slow: 
     one_more = approved(slow)
 
     assert all(going_on)
-    assert one_more.text.startswith(f"{MAX_RUNNING} runs are going on. Nothing was done.")
+    assert one_more.text.startswith(f"{MAX_RUNNING} runs are going on, the limit. Nothing was done.")
     steps.finish()
 
 

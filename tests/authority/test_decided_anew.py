@@ -109,9 +109,9 @@ def outcome(ground: Ground, reply: Reply, turned: int, moment: str) -> str:
     codes = ground.record()
     if moment == "call":
         assert codes[-1] is Code.FAILED
-        return "waits" if "The yes of" in reply.text else "stops"
+        return "waits" if "The approval of" in reply.text else "stops"
     assert Code.FAILED not in codes[-2:]
-    assert reply.plan_closed is ("The yes of" not in reply.text)
+    assert reply.plan_closed is ("The approval of" not in reply.text)
     return "stops" if reply.plan_closed else "waits"
 
 

@@ -65,7 +65,7 @@ def test_whoever_may_not_ask_what_is_theirs_sees_why_and_nothing_else(ground: Gr
     assert ground.record(recorded) == [Code.ANSWERED if allowed else refused]
     assert ("On call:" in view.shown) == allowed
     assert allowed or (view.buttons, "prod/api" in view.shown, "HighErrorRate" in view.shown) == ({}, False, False)
-    assert kind != "unlinked" or view.shown.startswith("This account (slack: U-nobody) is nobody's yet. Say `link`")
+    assert kind != "unlinked" or view.shown.startswith("This account (slack: U-nobody) is not linked to anybody.")
 
 
 def test_an_opening_changes_nothing(ground: Ground, tabs: Tabs) -> None:
@@ -96,7 +96,7 @@ def test_a_plan_is_approved_from_the_tab_after_it_was_seen_there(ground: Ground,
 
     assert "ash asks: turn prod/api 9" in html.unescape(view.shown)
     assert after.shown.startswith("prod/api is at 9.")
-    assert after.shown.splitlines()[0].endswith("Approved by Abe.")
+    assert after.shown.splitlines()[0].endswith("Requested by ash, approved by abe.")
     assert "turn prod/api 9" not in after.shown
     assert len(ground.house.dials.turned) == turned + 1
 

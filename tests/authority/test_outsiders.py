@@ -124,7 +124,7 @@ def test_row_54_a_member_who_is_not_linked_is_shown_nothing(
 
     said = typed(slack, fake_slack, night.words(verb), "UNOBODY")
 
-    assert said == ("Send this in private. Nothing was done." if verb == "link" else LINK_FIRST)
+    assert said == ("Send this in a private chat. Nothing was done." if verb == "link" else LINK_FIRST)
     assert len(ground.record(recorded)) == 1
     assert ground.rows() == stored
 
@@ -173,7 +173,7 @@ def test_somebody_who_is_not_linked_is_shown_nothing_in_telegram(
     sent(telegram, fake_telegram.says(f"/{night.words(verb)}", user=9009))
 
     last = list(fake_telegram.posts.values())[-1].text
-    assert last == ("Send this in private. Nothing was done." if verb == "link" else LINK_FIRST)
+    assert last == ("Send this in a private chat. Nothing was done." if verb == "link" else LINK_FIRST)
     assert len(ground.record(recorded)) == 1
     assert ground.rows() == stored
 

@@ -93,7 +93,7 @@ def test_row_49_the_button_of_an_expired_plan_says_when_it_expired(ground: Groun
     said = room.hears(room.click(_APPROVER, night.buttons["Approve"], room.stands(night.buttons)))
 
     short = night.names["plan"]
-    assert said == f"Plan {short} expired 12 min ago. Nothing was done. Say the same words for a new one."
+    assert said == f"Plan {short} expired 12 min ago. Nothing was done. Send the command again for a new plan."
     assert ground.house.dials.turned == turned
 
 
@@ -151,7 +151,8 @@ def test_row_52_a_plan_whose_world_has_changed_dies_and_the_new_one_has_buttons_
     assert "value: 3 -> 4" in said
     assert "Nothing was done. The new plan:" in said
     assert handle(said) not in ("", night.names["plan"])
-    assert old == f"Plan {night.names['plan']} no longer fits the world. Nothing was done. See the newer one."
+    newer = "Nothing was done. Use the newer plan."
+    assert old == f"Plan {night.names['plan']} is out of date: what it saw has changed. {newer}"
     assert room.fake.message(plan).buttons == {}
     assert ground.house.dials.turned == turned
     assert room.types(_APPROVER, f"yes {handle(said)}").startswith("prod/api is at 9.")
@@ -246,7 +247,7 @@ def test_a_yes_of_somebody_whose_account_slack_has_deactivated_since_is_asked_fo
 
     second = room.types("U-ada", f"yes {plan}")
 
-    assert f"The yes of abe no longer counts: Slack says that its account {_APPROVER} is deactivated." in second
+    assert f"The approval of abe no longer counts: Slack says that its account {_APPROVER} is deactivated." in second
     assert ground.house.dials.turned == turned
     assert room.types("U-gil", f"yes {plan}").startswith("prod/web is at 8.")
 

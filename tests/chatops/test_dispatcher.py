@@ -22,7 +22,7 @@ def test_an_action_is_shown_before_it_is_done(house: House) -> None:
     assert reply.text.splitlines()[:3] == [
         "Ana asks: turn prod/api 6",
         "prod/api goes from 3 to 6",
-        "Touches: one dial",
+        "Undo: turn prod/api 3",
     ]
     assert reply.card is not None
     assert [words.split()[0] for words in reply.card.buttons.values()] == ["yes", "no"]
@@ -38,7 +38,7 @@ def test_the_asker_confirms_what_can_be_undone_and_it_runs_once(house: House) ->
 
     assert reply.ok
     assert reply.text.startswith("prod/api is at 6. `undo ")
-    assert (again.ok, again.text) == (False, "Already approved by you. It is done once.")
+    assert (again.ok, again.text) == (False, "Already approved by you. The plan runs once.")
     assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 6)]
     assert house.audited() == [Code.PLANNED, Code.APPROVED, Code.INTENT, Code.DONE, Code.REJECTED]
 
@@ -80,8 +80,9 @@ def test_a_plan_may_ask_for_another_person_by_itself(house: House) -> None:
     own = house.says(f"yes {handle(shown.text)}")
     theirs = house.says(f"yes {handle(shown.text)}", by=CY)
 
-    assert "1 person other than ana must approve" in shown.text
+    assert "Needs 1 approval from somebody other than ana" in shown.text
     assert (own.ok, theirs.ok) == (False, True)
+    assert theirs.text.endswith("Requested by ana, approved by cy.")
     assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 0)]
 
 
@@ -100,8 +101,7 @@ def test_row_60_what_is_grave_needs_a_second_person_who_names_its_target(house: 
     assert list(shown.card.buttons) == ["Drop it"], "nothing to click it away with"
     assert shown.text.endswith(f"`yes {short} prod/api`")
     assert clicked.text == (
-        f"A yes to this plan has to name what it is about: `yes {short} prod/api`. Plan {short} is as it was;"
-        " nothing was done."
+        f"Name the target to approve this plan: `yes {short} prod/api`. Plan {short} is unchanged. Nothing was done."
     )
     assert mistaken.text == clicked.text
     assert own.text == "You asked for this; another person must approve. Nothing was done."
@@ -114,7 +114,7 @@ def test_a_plan_that_asks_for_no_name_takes_none(house: House) -> None:
 
     reply = house.says(f"yes {handle(shown.text)} prod/web")
 
-    assert reply.text.startswith(f"A yes to this plan is asked for no name: `yes {handle(shown.text)}`.")
+    assert reply.text.startswith(f"This plan is approved without a name: `yes {handle(shown.text)}`.")
     assert house.dials.turned == []
 
 
@@ -137,7 +137,7 @@ def test_a_plan_expires_after_fifteen_minutes(house: House) -> None:
     reply = house.says(f"yes {handle(shown.text)}")
 
     assert reply.text == (
-        f"Plan {handle(shown.text)} expired 12 min ago. Nothing was done. Say the same words for a new one."
+        f"Plan {handle(shown.text)} expired 12 min ago. Nothing was done. Send the command again for a new plan."
     )
     assert house.dials.turned == []
 
@@ -209,7 +209,7 @@ def test_a_call_that_never_arrived_ends_as_failed(house: House) -> None:
 
     reply = house.says(f"yes {handle(shown.text)}")
 
-    told = "Failed: It was not turned. Nothing was changed. What came back from the call: the connection was cut."
+    told = "Failed: It was not turned. Nothing was changed. The call returned: the connection was cut."
     assert (reply.ok, reply.text) == (False, told)
     assert house.audited()[-1] is Code.FAILED
 
@@ -239,7 +239,7 @@ def test_an_unknown_run_holds_its_target_until_a_person_has_settled_it(house: Ho
     listed = house.says("runs").text.splitlines()
     run = listed[1].split()[0]
     assert listed[0] == "1 of the last 1 needs somebody: 1 unknown."
-    assert listed[1].startswith(f"{run} unknown: turn prod/api 6 (ana, 2026-11-23 12:00 UTC). Nobody knows whether")
+    assert listed[1].startswith(f"{run} unknown: turn prod/api 6 (ana, 2026-11-23 12:00 UTC). It is not known whether")
     assert f"`settle {run} done because <text>`" in listed[1]
 
     held = house.says(f"yes {handle(house.says('turn prod/api 9').text)}")

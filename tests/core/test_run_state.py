@@ -59,13 +59,14 @@ def test_what_is_not_well_says_why_and_what_can_be_done() -> None:
 
 
 def test_what_failed_says_why() -> None:
-    failed = describe_run(one(State.FAILED, reason="It moved meanwhile: replicas: 3 -> 5. Nothing was done."))
+    failed = describe_run(one(State.FAILED, reason="It has changed meanwhile: replicas: 3 -> 5. Nothing was done."))
 
-    assert failed.endswith("UTC). It moved meanwhile: replicas: 3 -> 5. Nothing was done.")
+    assert failed.endswith("UTC). It has changed meanwhile: replicas: 3 -> 5. Nothing was done.")
 
 
 def test_what_is_unknown_says_what_is_held_and_how_it_is_settled() -> None:
-    said = describe_run(one(State.UNKNOWN, reason="Nobody knows whether it was done: the target does not say."))
+    reason = "It is not known whether it was done: the target does not show it."
+    said = describe_run(one(State.UNKNOWN, reason=reason))
 
     assert "Look at prod/api, then say how it ended: `settle 1a2b3c4d done because <text>`" in said
     assert said.endswith("Until then no other run may touch prod/api.")

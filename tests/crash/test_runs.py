@@ -78,7 +78,7 @@ def test_a_plan_whose_process_died_before_the_intent_is_told_and_stays_undone(na
     assert (doing.world.called, doing.rows.runs()) == ([], {})
     assert [title.partition(":")[0] for title in doing.rows.titles()] == ["PlanNotRun"]
     assert again.text == (
-        f"Plan {handle} was stopped before its run. Nothing was done. Say the same words for a new one."
+        f"Plan {handle} was stopped before its run. Nothing was done. Send the command again for a new plan."
     )
     doing.check()
 

@@ -37,6 +37,19 @@ def _is_ours(name: str) -> bool:
     return name.endswith(".py") and not name.startswith("bot/store/migrations/versions/")
 
 
+def test_a_public_class_has_a_name_of_its_own() -> None:
+    """Who reads a name in an error or in a review knows which class is meant."""
+    found = Counter(
+        node.name
+        for tree in modules("bot", "commands").values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+
+    assert len(found) > 300
+    assert [name for name, count in found.items() if count > 1] == []
+
+
 def test_every_failpoint_has_a_name_of_its_own() -> None:
     names = Counter(
         str(node.args[0].value) if isinstance(node.args[0], ast.Constant) else ast.unparse(node)

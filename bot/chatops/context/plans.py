@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.actions import approval, approval_facts, approval_validity, lapsed_approvals
+from bot.actions import approval, approval_facts, approval_validity, plan_writer
 from bot.chatops.context.lookup import only_match
 from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.chatops.next_steps import RunStep
@@ -50,18 +50,14 @@ class PlanService:
         approval_validity.check_yes(proposal, identity, now, verdict, human=request.by.human)
         approval.check_confirmed_name(proposal, typed)
         lapses = approval_validity.describe_lapses(proposal, verdict)
-        unit.add_written(lapsed_approvals.write(tx, proposal, verdict, request, self._break_glass.subscriptions))
+        unit.add_written(plan_writer.write_lapses(tx, proposal, verdict, request, self._break_glass.subscriptions))
         if verdict.stopped is not None:
             plan_rows.set_state(tx, proposal.handle, PlanState.STOPPED)
             raise Rejected(lapses, code=approval.NOT_ALLOWED, status=403)
         plan_rows.add_approval(tx, proposal.handle, identity)
         unit.record(Code.APPROVED, f"{request.by.display_name} approved {proposal.command}", run=proposal.handle)
-        missing = verdict.missing - 1
-        if missing:
-            needed = "1 more approval is" if missing == 1 else f"{missing} more approvals are"
-            command = approval.approve_command(proposal)
-            message = f"Approved by {request.by.display_name}; {needed} needed: `{command}`. {lapses}"
-            return Reply(text=message.rstrip(), shared=True)
+        if verdict.missing > 1:
+            return Reply(text=approval_validity.describe_progress(proposal, identity, verdict), shared=True)
         if not plan_rows.set_state(tx, proposal.handle, PlanState.APPROVED):
             message = f"Plan {proposal.short_handle} was approved or dropped a moment ago. Nothing more was done."
             raise Rejected(message, code="plan_used")

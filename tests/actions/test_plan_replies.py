@@ -1,4 +1,4 @@
-"""What the gate says of an answer, so that a chat knows whom to tell and when a plan's buttons are of no use."""
+"""The flags of a reply: whether everybody sees it, and whether the plan's buttons are of no use any more."""
 
 from __future__ import annotations
 
