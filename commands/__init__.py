@@ -1,4 +1,4 @@
-"""Every command of the house: one file, one verb, found without a list to edit."""
+"""Every command and action: one file for each verb, found without a list to edit."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def actions() -> dict[str, Action[Any]]:
     """Verb -> action, from each module here that has an `action`.
 
     Raises:
-        TypeError: one lacks what the gate cannot do without.
+        TypeError: an action lacks an attribute or method that the dispatcher needs.
     """
     found: list[Action[Any]] = [whole(module.action) for module in _modules() if hasattr(module, "action")]
     return {action.verb: action for action in sorted(found, key=lambda one: one.verb)}
 
 
 def whole(action: Action[Any]) -> Action[Any]:
-    """The action itself, when it has a plan, limits, a probe and a risk.
+    """The action itself, if it has everything that the dispatcher needs.
 
     Raises:
-        TypeError: naming what it lacks.
+        TypeError: it does not; the message names what is missing.
     """
     lacking = [name for name in ("target", "plan", "run", "probe") if not callable(getattr(action, name, None))]
     lacking += [name for name in ("read_only", "long_running") if not hasattr(action, name)]
@@ -39,7 +39,7 @@ def whole(action: Action[Any]) -> Action[Any]:
         name for name in ("verb", "usage", "summary", "args", "risk", "limits") if not getattr(action, name, None)
     ]
     if lacking:
-        raise TypeError(f"{type(action).__name__} is no action: it has no {', '.join(lacking)}")
+        raise TypeError(f"{type(action).__name__} is not an action: it has no {', '.join(lacking)}")
     return action
 
 

@@ -1,4 +1,4 @@
-"""abort: a new version that is under way is given up, by Argo Rollouts or Flagger: all traffic goes back."""
+"""abort: stop a rollout in progress, by Argo Rollouts or Flagger. All traffic goes back to the stable version."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class AbortArgs:
 class AbortAction:
     verb: str = "abort"
     usage: str = "abort <service>"
-    summary: str = "give up a rollout that is under way: all traffic goes back"
+    summary: str = "abort a rollout in progress: all traffic goes back to the stable version"
     args: type[AbortArgs] = AbortArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False
     long_running: bool = True
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
-            {"kinds": "Argo Rollouts, and Deployments that Flagger keeps", "when": "while a new version is on its way"}
+            {"kinds": "Argo Rollouts, and Deployments that Flagger manages", "when": "while a rollout is in progress"}
         )
     )
 
@@ -59,7 +59,7 @@ class AbortAction:
 
 
 def _flagged(case: StrategyRequest) -> bool:
-    """A Deployment has nobody else who could give it up."""
+    """Only Flagger can abort the rollout of a Deployment."""
     return case.site.workload.kind == kinds.DEPLOYMENT
 
 

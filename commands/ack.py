@@ -1,4 +1,4 @@
-"""ack: somebody takes an incident; every chat and the pager hear of it."""
+"""ack: take an incident. Every chat and the pager are notified."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AckCommand:
     def run(self, request: Request, args: AckArgs, context: CommandContext) -> Reply:
         before = context.incidents.get(args.incident)
         if before.status is Status.ACKED and before.owner == request.by.id:
-            return Reply(text=f"You already have incident {before.id}.")
+            return Reply(text=f"Incident {before.id} is already yours.")
         after = context.incidents.acknowledge(before)
         return Reply(text=f"Incident {before.id} is yours: {after.title}")
 

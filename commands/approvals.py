@@ -1,4 +1,4 @@
-"""approvals: the plans that wait for a yes."""
+"""approvals: list the plans that wait for approval."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bot.core.request import Reply, Request
 class ApprovalsCommand:
     verb: str = "approvals"
     usage: str = "approvals"
-    summary: str = "list the plans that wait for a yes"
+    summary: str = "list the plans that wait for approval"
     args: type[NoArguments] = NoArguments
     read_only: bool = True
 
     def run(self, request: Request, args: NoArguments, context: CommandContext) -> Reply:
         found = context.plans.list_waiting()
         if not found:
-            return Reply(text="No plan waits for a yes.")
+            return Reply(text="No plan is waiting for approval.")
         return Reply(
             text="\n".join(
                 f"{one.short_handle} until {one.expires_at:%H:%M} UTC, {one.requester}: {one.command}" for one in found

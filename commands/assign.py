@@ -1,4 +1,4 @@
-"""assign: somebody gives an incident to somebody else, who has it once they acknowledge it."""
+"""assign: give an incident to another person. It is open until they acknowledge it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class AssignArgs:
 class AssignCommand:
     verb: str = "assign"
     usage: str = "assign <incident> <person>"
-    summary: str = "give an incident to somebody; it is open until they acknowledge it"
+    summary: str = "assign an incident to a person; it stays open until they acknowledge it"
     args: type[AssignArgs] = AssignArgs
     read_only: bool = False
 
     def run(self, request: Request, args: AssignArgs, context: CommandContext) -> Reply:
         before = context.incidents.get(args.incident)
         if before.owner == args.person and before.status is not Status.RESOLVED:
-            return Reply(text=f"Incident {before.id} is {args.person}'s already, and {before.status}.")
+            return Reply(text=f"Incident {before.id} is already assigned to {args.person}; it is {before.status}.")
         after = context.incidents.assign(before, args.person)
         if after.status is Status.ACKED:
             return Reply(text=f"Incident {after.id} is yours: {after.title}")
-        return Reply(text=f"Incident {after.id} is assigned to {args.person}, and open until they acknowledge it.")
+        return Reply(text=f"Incident {after.id} is assigned to {args.person}; it stays open until they acknowledge it.")
 
 
 command = AssignCommand()

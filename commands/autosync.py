@@ -1,4 +1,4 @@
-"""autosync: Argo CD stops syncing a service's application by itself, for a while, and goes on as before."""
+"""autosync: pause Argo CD's automatic sync of a service's application, and restore it as it was."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AutosyncArgs:
 class AutosyncAction:
     verb: str = "autosync"
     usage: str = "autosync <service> <on|off> [for <duration>]"
-    summary: str = "keep Argo CD from syncing a service by itself, or let it again"
+    summary: str = "pause Argo CD's automatic sync of a service, or turn it on again"
     args: type[AutosyncArgs] = AutosyncArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False
@@ -38,8 +38,8 @@ class AutosyncAction:
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {
-                "applications": "not those that an ApplicationSet or another application makes and heals",
-                "on": "only what was switched off here, and only as it was then",
+                "applications": "none that an ApplicationSet or another application manages",
+                "on": "only where it was switched off here, and as it was then",
             }
         )
     )
@@ -49,7 +49,7 @@ class AutosyncAction:
 
     def plan(self, args: AutosyncArgs, tools: Tools) -> Plan:
         if args.state == "on" and args.held:
-            message = "It is switched on for good, and off for a while. Nothing was done. Leave `for` out."
+            message = "`for` is only valid with `off`. Nothing was done. Leave `for` out."
             raise Rejected(message, code="bad_duration", status=HTTPStatus.BAD_REQUEST)
         one = autosync.find_application(args.service, tools)
         return autosync.plan_on(one) if args.state == "on" else autosync.plan_off(one, args.held or timedelta(0))

@@ -1,4 +1,4 @@
-"""break-glass: take what the sleeping roles allow, for half an hour; it pages, and somebody else has to review it."""
+"""break-glass: activate the break-glass roles of the asker for 30 minutes. It pages, and another person reviews it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bot.core.request import Reply, Request
 
 @dataclass(frozen=True, kw_only=True)
 class BreakGlassArgs:
-    because: Annotated[str, FreeText(max_length=500, question="Why? Whoever reviews it reads it."), Keyword("because")]
+    because: Annotated[str, FreeText(max_length=500, question="Why? The reviewer will read it."), Keyword("because")]
 
 
 @dataclass(frozen=True)
 class BreakGlassCommand:
     verb: str = "break-glass"
     usage: str = "break-glass because <text>"
-    summary: str = "take the rights for an emergency for 30 minutes; it pages, and it is reviewed"
+    summary: str = "activate your emergency rights for 30 minutes; this pages, and another person reviews it"
     args: type[BreakGlassArgs] = BreakGlassArgs
     read_only: bool = False
 

@@ -1,4 +1,4 @@
-"""cordon: a node takes no new pods any more."""
+"""cordon: a node takes no new pods. `uncordon` is the same action in the other direction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CordonArgs:
 class CordonAction:
     verb: str = "cordon"
     usage: str = "cordon <node>"
-    summary: str = "let a node take no new pods; what runs on it stays"
+    summary: str = "let a node take no new pods; its running pods stay"
     args: type[CordonArgs] = CordonArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False
@@ -31,15 +31,16 @@ class CordonAction:
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({"nodes": "never the last one of its cluster that takes pods"})
     )
+    closed: bool = True  #: whether the node is closed to new pods afterwards
 
     def target(self, args: CordonArgs) -> str:
         return args.node
 
     def plan(self, args: CordonArgs, tools: Tools) -> Plan:
-        return cordon.plan(cordon.site_of(tools, args.node), closed=True)
+        return cordon.plan(cordon.site_of(tools, args.node), closed=self.closed)
 
     def run(self, args: CordonArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        return cordon.run(cordon.site_of(tools, args.node), plan, run, closed=True)
+        return cordon.run(cordon.site_of(tools, args.node), plan, run, closed=self.closed)
 
     def probe(self, args: CordonArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
         return cordon.probe(cordon.site_of(tools, args.node), plan, run)

@@ -1,4 +1,4 @@
-"""glass: who broke it last, why, until when, and what a review found."""
+"""glass: list the last uses of break-glass: by whom, why, until when, and the finding of each review."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bot.core.request import Reply, Request
 class GlassCommand:
     verb: str = "glass"
     usage: str = "glass"
-    summary: str = "list the last times that the glass was broken, and their reviews"
+    summary: str = "list the last uses of break-glass and their reviews"
     args: type[NoArguments] = NoArguments
     read_only: bool = True
 
     def run(self, request: Request, args: NoArguments, context: CommandContext) -> Reply:
-        return Reply(text="\n".join(context.break_glass.list_recent()) or "Nobody has broken the glass.")
+        return Reply(text="\n".join(context.break_glass.list_recent()) or "Break-glass has not been used.")
 
 
 command = GlassCommand()

@@ -1,4 +1,4 @@
-"""help: what this person may say; what they could never do is not offered."""
+"""help: list the commands that the asker may use. A command that they could never use is not listed."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class HelpArgs:
 class HelpCommand:
     verb: str = "help"
     usage: str = "help [<command>]"
-    summary: str = "this list, or one line of it"
+    summary: str = "list the commands that you may use, or describe one"
     args: type[HelpArgs] = HelpArgs
     read_only: bool = True
 
     def run(self, request: Request, args: HelpArgs, context: CommandContext) -> Reply:
         wanted = [one for one in context.list_commands() if args.command in (None, one.verb)]
         if not wanted:
-            message = f"There is no command {args.command} that you may say. `help` lists those that you may."
-            raise Rejected(f"{message} Nothing was done.", code="unknown_command")
+            message = f"There is no command {args.command} that you may use. Nothing was done."
+            raise Rejected(f"{message} `help` lists those that you may.", code="unknown_command")
         return Reply(text="\n".join(f"{one.usage}: {one.summary}" for one in wanted))
 
 

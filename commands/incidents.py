@@ -1,4 +1,4 @@
-"""incidents: what is open now."""
+"""incidents: list the incidents that are not resolved."""
 
 from __future__ import annotations
 
@@ -16,24 +16,30 @@ _SHOWN = 20
 class IncidentsCommand:
     verb: str = "incidents"
     usage: str = "incidents"
-    summary: str = "list what is open, worst first"
+    summary: str = "list unresolved incidents, worst first"
     args: type[NoArguments] = NoArguments
     read_only: bool = True
 
     def run(self, request: Request, args: NoArguments, context: CommandContext) -> Reply:
         found = context.incidents.list_unresolved(_SHOWN + 1)
         if not found:
-            return Reply(text="No incident is open.")
-        lines = [_line(one) for one in sorted(found[:_SHOWN], key=lambda one: (one.severity.rank, one.id))]
+            return Reply(text="There are no unresolved incidents.")
+        lines = [incident_line(one) for one in sorted(found[:_SHOWN], key=lambda one: (one.severity.rank, one.id))]
         if len(found) > _SHOWN:
-            lines.append("... and more; the board shows them all.")
+            lines.append("... and more; the board lists all.")
         return Reply(text="\n".join(lines))
 
 
-def _line(one: Incident) -> str:
-    has = f", assigned to {one.owner}" if one.status is Status.OPEN else f", {one.owner} has it"
-    who = has if one.owner else ""
-    return f"#{one.id} {one.severity} {one.status}{who}: {one.title} ({one.firing} firing)"
+def incident_line(one: Incident) -> str:
+    """One incident in a list."""
+    return f"#{one.id} {one.severity} {one.status}{owner_clause(one)}: {one.title} ({one.firing} firing)"
+
+
+def owner_clause(one: Incident) -> str:
+    """ ", assigned to bo" or ", bo has it"; "" for an incident without owner."""
+    if not one.owner:
+        return ""
+    return f", assigned to {one.owner}" if one.status is Status.OPEN else f", {one.owner} has it"
 
 
 command = IncidentsCommand()

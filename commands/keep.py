@@ -1,4 +1,4 @@
-"""keep: a run that would be undone by itself stays as it is."""
+"""keep: cancel the timed undo of a run, so that its change stays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class KeepArgs:
 class KeepCommand:
     verb: str = "keep"
     usage: str = "keep <run>"
-    summary: str = "let a run stay that would be undone by itself"
+    summary: str = "cancel the timed undo of a run: its change stays"
     args: type[KeepArgs] = KeepArgs
     read_only: bool = False
 

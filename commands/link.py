@@ -1,4 +1,4 @@
-"""link: a further account becomes the asker's, with a code that one private place shows and the other one sends."""
+"""link: link another account to the asker, by a code that one private chat shows and the other sends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class LinkCodeArgument(FreeText):
-    """Whatever was sent as a code. It is never refused here: a wrong one has to be counted, however it looks."""
+    """Any text that was sent as a code. It is never refused here: each wrong code has to be counted."""
 
     def usage(self, field: str) -> str:
         return field
@@ -33,7 +33,7 @@ class LinkArgs:
 class LinkCommand:
     verb: str = "link"
     usage: str = "link [<code>]"
-    summary: str = "link another account of yours: get a code here, send it there, both in private"
+    summary: str = "link another of your accounts: get a code here, send it from there, both in private"
     args: type[LinkArgs] = LinkArgs
     read_only: bool = False
 

@@ -1,4 +1,4 @@
-"""no: a plan is dropped; nothing of it is done."""
+"""no: drop a plan. It can no longer run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NoArgs:
 class NoCommand:
     verb: str = "no"
     usage: str = "no <handle>"
-    summary: str = "drop a plan; nothing of it is done"
+    summary: str = "drop a plan; nothing is done"
     args: type[NoArgs] = NoArgs
     read_only: bool = False
 

@@ -1,4 +1,4 @@
-"""note: a sentence for an incident's story, seen in every chat."""
+"""note: add a note to an incident's timeline, shown in every chat."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NoteArgs:
 class NoteCommand:
     verb: str = "note"
     usage: str = "note <incident> <text>"
-    summary: str = "add a sentence to an incident's story"
+    summary: str = "add a note to an incident's timeline"
     args: type[NoteArgs] = NoteArgs
     read_only: bool = False
 

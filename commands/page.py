@@ -1,7 +1,7 @@
-"""page: somebody wakes whoever is to be woken, for a service or about an incident.
+"""page: a person pages the on-call responder, for a service or about an incident.
 
-Each page is a new critical incident with a key of its own. A pager that was told a key does not ring for it again:
-PagerDuty only adds the second trigger to the alert that is open, and an acknowledged one stays silent.
+Each page opens a new critical incident with a key of its own, because a pager does not ring twice for the same key:
+PagerDuty adds a second trigger to the open alert, and an acknowledged alert stays silent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ _LONGEST = 500
 
 @dataclass(frozen=True)
 class PageSubject:
-    """An incident's number, or a service. In an incident's thread it may be left out; a service is then asked back."""
+    """An incident's number, or a service. In an incident's thread it may be left out.
+
+    There, a service is refused with a question: the word may as well be the first of the text.
+    """
 
     def usage(self, field: str) -> str:
         return "incident|service"
@@ -31,7 +34,7 @@ class PageSubject:
         if slot.thread_incident is not None and self._is_service(word, slot):
             raise slot.refusal(
                 f"Is {shorten(word)} the service, or does the text begin with it?"
-                f" Say `#{slot.thread_incident}` first, or say it outside of this incident's thread.",
+                f" Put `#{slot.thread_incident}` first, or page from outside this incident's thread.",
                 code="ambiguous",
             )
         return IncidentNumber().parse(tokens, slot)
@@ -50,7 +53,7 @@ class PageArgs:
 
     @property
     def incident(self) -> int | None:
-        """What the rights are asked for, as with every other command about an incident."""
+        """The target of the permission check, as for every other command about an incident."""
         return self.subject if isinstance(self.subject, int) else None
 
     @property
@@ -62,7 +65,7 @@ class PageArgs:
 class PageCommand:
     verb: str = "page"
     usage: str = "page <incident|service> <text>"
-    summary: str = "wake whoever is to be woken, as a new critical incident"
+    summary: str = "page the on-call responder, by a new critical incident"
     args: type[PageArgs] = PageArgs
     read_only: bool = False
 

@@ -1,4 +1,4 @@
-"""promote: a new version gets more of the traffic: the next step of its rollout, or all of it."""
+"""promote: give a new version more traffic: the next step of its rollout, or all of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PERCENT = re.compile(r"(0|[1-9][0-9]?|100)%")
 
 @dataclass(frozen=True)
 class PromoteTarget:
-    """How far: `full`, or a weight such as `25%`, which never is a number alone."""
+    """How far: `full`, or a weight such as `25%`. A number without `%` is refused."""
 
     def usage(self, field: str) -> str:
         return f"{choose.ALL}|weight%"
@@ -30,7 +30,7 @@ class PromoteTarget:
         word = tokens.next_word()
         if word == choose.ALL or _PERCENT.fullmatch(word):
             return word
-        raise slot.refusal(f"{shorten(word)} is neither `full` nor a weight such as 25%, 0% to 100%.")
+        raise slot.refusal(f"{shorten(word)} must be `full` or a weight from 0% to 100%, such as 25%.")
 
     def format(self, value: object) -> str:
         return str(value)
@@ -46,7 +46,7 @@ class PromoteArgs:
 class PromoteAction:
     verb: str = "promote"
     usage: str = "promote <service> [<full|weight%>]"
-    summary: str = "give a new version more of the traffic: the next step, or all of them"
+    summary: str = "give a new version more traffic: the next step, or all steps"
     args: type[PromoteArgs] = PromoteArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False
@@ -54,9 +54,9 @@ class PromoteAction:
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {
-                "step": "one at a time, only while it waits and its pods are available",
-                "full": "needs a second person and the rollout's name typed",
-                "weight": "of nginx canaries alone",
+                "step": "one at a time, only while the rollout waits and its pods are available",
+                "full": "needs a second person, who types the name of the rollout",
+                "weight": "only for nginx canaries",
             }
         )
     )

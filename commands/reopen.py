@@ -1,4 +1,4 @@
-"""reopen: somebody says that a resolved incident is not over; it pages again, and belongs to nobody."""
+"""reopen: open a resolved incident again. It pages again and has no owner."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bot.core.request import Reply, Request
 @dataclass(frozen=True, kw_only=True)
 class ReopenArgs:
     incident: Annotated[int, IncidentNumber()]
-    because: Annotated[str, FreeText(max_length=500), Keyword("because")] = ""
+    because: Annotated[str, FreeText(max_length=500, question="Why?"), Keyword("because")] = ""
 
 
 @dataclass(frozen=True)
 class ReopenCommand:
     verb: str = "reopen"
     usage: str = "reopen <incident> [because <text>]"
-    summary: str = "say that a resolved incident is not over; it pages again"
+    summary: str = "reopen a resolved incident; it pages again"
     args: type[ReopenArgs] = ReopenArgs
     read_only: bool = False
 

@@ -1,4 +1,4 @@
-"""resolve: somebody declares an incident over."""
+"""resolve: declare an incident over. It opens again if its alerts keep firing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ResolveArgs:
 class ResolveCommand:
     verb: str = "resolve"
     usage: str = "resolve <incident>"
-    summary: str = "declare an incident over; it opens again if it goes on firing"
+    summary: str = "resolve an incident; it opens again if its alerts keep firing"
     args: type[ResolveArgs] = ResolveArgs
     read_only: bool = False
 
@@ -30,7 +30,8 @@ class ResolveCommand:
             return Reply(text=f"Incident {before.id} was already resolved by {before.resolved_by}.")
         after = context.incidents.resolve(before)
         if after.firing:
-            return Reply(text=f"Incident {before.id} is resolved. {after.firing} of its alerts still fire.")
+            firing = f"Alerts that still fire: {after.firing}. It opens again if they keep firing."
+            return Reply(text=f"Incident {before.id} is resolved. {firing}")
         return Reply(text=f"Incident {before.id} is resolved.")
 
 

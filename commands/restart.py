@@ -1,4 +1,4 @@
-"""restart: every pod of a service is replaced by one that runs the same."""
+"""restart: replace every pod of a service by a new one of the same version."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class RestartArgs:
 class RestartAction:
     verb: str = "restart"
     usage: str = "restart <service>"
-    summary: str = "replace every pod of a service by one that runs the same"
+    summary: str = "replace every pod of a service by a new one of the same version"
     args: type[RestartArgs] = RestartArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False
     long_running: bool = True
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
-            {"workloads": "none that is paused, or whose pods only people replace"}
+            {"workloads": "not while paused, and not with the update strategy OnDelete"}
         )
     )
 

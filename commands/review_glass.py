@@ -1,4 +1,4 @@
-"""review-glass: somebody looked at what was done behind a broken glass; one that still counts ends with it."""
+"""review-glass: record the review of a person's last use of break-glass. A use that is still active ends with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ReviewGlassArgs:
 class ReviewGlassCommand:
     verb: str = "review-glass"
     usage: str = "review-glass <person> because <text>"
-    summary: str = "say what you found of somebody's broken glass; ends it, if it still counts"
+    summary: str = "record your review of a person's use of break-glass; ends it if it is still active"
     args: type[ReviewGlassArgs] = ReviewGlassArgs
     read_only: bool = False
 

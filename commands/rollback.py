@@ -1,4 +1,4 @@
-"""rollback: a service runs an older revision again, by whoever keeps its workload as it is."""
+"""rollback: a service runs an older revision again, through the tool that manages it: Kubernetes, Argo CD or Helm."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RollbackArgs:
 class RollbackAction:
     verb: str = "rollback"
     usage: str = "rollback <service> [to <revision>] [replicas <keep>] [conflicts <force>]"
-    summary: str = "let a service run an older revision again"
+    summary: str = "run an older revision of a service again"
     args: type[RollbackArgs] = RollbackArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False
@@ -37,9 +37,9 @@ class RollbackAction:
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {
-                "revisions": "only those that are still kept",
-                "owners": "not against Flux or an operator, who would take it back",
-                "fields": "none is taken from whoever holds it, unless asked to",
+                "revisions": "only those that are still stored",
+                "owners": "not where Flux or an operator manages the workload: it would be reverted",
+                "fields": "none is taken from its field manager without `conflicts force`",
             }
         )
     )
@@ -65,7 +65,7 @@ class RollbackAction:
         place.check_not_deleting(case.site, case.workload)
         way = strategy_of_plan(choose.STRATEGIES, plan)
         if choose.strategy_for(case) is not way:
-            raise Conflict(f"{case.site.workload} is kept by {case.owner} now. Nothing was done.")
+            raise Conflict(f"{case.site.workload} is managed by {case.owner} now. Nothing was done.")
         return way.run(case, plan, run)
 
     def probe(self, args: RollbackArgs, plan: Plan, run: str, tools: Tools) -> Outcome:

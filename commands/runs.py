@@ -1,4 +1,4 @@
-"""runs: the last things that were done: how each stands, why, and what somebody has to do about it."""
+"""runs: list the last runs: the state of each, the reason, and what a person has to do about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.core.request import Reply, Request
 class RunsCommand:
     verb: str = "runs"
     usage: str = "runs"
-    summary: str = "list the last runs and how they stand"
+    summary: str = "list the last runs and their states"
     args: type[NoArguments] = NoArguments
     read_only: bool = True
 

@@ -1,4 +1,4 @@
-"""scale: a service gets as many replicas, or its autoscaler another floor and ceiling."""
+"""scale: set the replicas of a service, or the minimum and maximum of its autoscaler."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ScaleArgs:
 class ScaleAction:
     verb: str = "scale"
     usage: str = f"scale <service> <replicas 0-{_MOST}> [max <ceiling 1-{_MOST}>] [for <duration>]"
-    summary: str = "give a service more or fewer replicas"
+    summary: str = "set the replicas of a service, or the limits of its autoscaler"
     args: type[ScaleArgs] = ScaleArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False
@@ -44,9 +44,9 @@ class ScaleAction:
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {
-                "replicas": "between the service's own least and most, and by its largest step at once",
-                "volumes and votes": "none is lost by going lower",
-                "quotas": "what would not fit is refused",
+                "replicas": "within the service's minimum and maximum, and no more than its largest step at once",
+                "volumes and votes": "none is lost by scaling down",
+                "quotas": "a change that does not fit is refused",
             }
         )
     )

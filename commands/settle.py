@@ -1,4 +1,4 @@
-"""settle: a person says how a run ended of which nobody knows; only then its target is free again."""
+"""settle: a person records the result of a run whose result is unknown. Until then its target is locked."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from bot.core.request import Reply, Request
 @dataclass(frozen=True, kw_only=True)
 class SettleArgs:
     run: Annotated[str, Handle()]
-    ended: Annotated[str, OneOf("done", "failed")]
-    because: Annotated[str, FreeText(max_length=500), Keyword("because")]
+    result: Annotated[str, OneOf("done", "failed")]
+    because: Annotated[str, FreeText(max_length=500, question="How do you know?"), Keyword("because")]
 
 
 @dataclass(frozen=True)
 class SettleCommand:
     verb: str = "settle"
     usage: str = "settle <run> <done|failed> because <text>"
-    summary: str = "say how a run ended that ended as unknown, after looking"
+    summary: str = "record the result of a run whose result is unknown, after you have checked"
     args: type[SettleArgs] = SettleArgs
     read_only: bool = False
 
     def run(self, request: Request, args: SettleArgs, context: CommandContext) -> Reply:
-        return context.runs.record_result(args.run, args.ended, args.because)
+        return context.runs.record_result(args.run, args.result, args.because)
 
 
 command = SettleCommand()

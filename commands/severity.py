@@ -1,4 +1,4 @@
-"""severity: somebody says how bad an incident is, better or worse than its alerts do."""
+"""severity: a person sets the severity of an incident, higher or lower than its alerts do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SeverityArgs:
 class SeverityCommand:
     verb: str = "severity"
     usage: str = "severity <incident> <critical|error|warning|info>"
-    summary: str = "say how bad an incident is; only an alert worse than all before changes it again"
+    summary: str = "set the severity of an incident; only an alert worse than all before changes it again"
     args: type[SeverityArgs] = SeverityArgs
     read_only: bool = False
 
@@ -29,8 +29,8 @@ class SeverityCommand:
         before = context.incidents.get(args.incident)
         after = context.incidents.set_severity(before, args.severity)
         if after.version == before.version:
-            return Reply(text=f"Incident {before.id} is {before.severity} already.")
-        return Reply(text=f"Incident {after.id} is {after.severity} now, {before.severity} before.")
+            return Reply(text=f"Incident {before.id} already has severity {before.severity}.")
+        return Reply(text=f"Incident {after.id} has severity {after.severity} now; it was {before.severity}.")
 
 
 command = SeverityCommand()

@@ -1,4 +1,4 @@
-"""show: one incident in a few lines, with what fires and what was noted last."""
+"""show: one incident in a few lines, with its firing alerts and its last notes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated
 
 from bot.chatops.arguments import IncidentNumber
 from bot.core.command import CommandContext
-from bot.core.incident import Incident, Status
+from bot.core.incident import Incident
 from bot.core.request import Reply, Request
+from commands.incidents import owner_clause
 
 _ALERTS, _NOTES = 5, 5
 
@@ -23,7 +24,7 @@ class ShowArgs:
 class ShowCommand:
     verb: str = "show"
     usage: str = "show <incident>"
-    summary: str = "show where an incident stands, what fires and what was noted"
+    summary: str = "show the state of an incident, its firing alerts and its last notes"
     args: type[ShowArgs] = ShowArgs
     read_only: bool = True
 
@@ -33,7 +34,7 @@ class ShowCommand:
 
 def _lines(one: Incident, context: CommandContext) -> Iterator[str]:
     yield f"#{one.id} {one.title}"
-    yield f"{one.severity}, {one.status}, {one.firing} of {one.total} alerts firing{_owner(one)}"
+    yield f"{one.severity}, {one.status}, {one.firing} of {one.total} alerts firing{owner_clause(one)}"
     yield f"opened {one.opened_at:%Y-%m-%d %H:%M} UTC"
     if one.resolved_at:
         yield f"resolved {one.resolved_at:%Y-%m-%d %H:%M} UTC by {one.resolved_by}"
@@ -43,12 +44,6 @@ def _lines(one: Incident, context: CommandContext) -> Iterator[str]:
         yield f"firing: {', '.join(names)}{more}"
     for event in context.incidents.list_notes(one, _NOTES):
         yield f"{event.at:%H:%M} {event.text}"
-
-
-def _owner(one: Incident) -> str:
-    if not one.owner:
-        return ""
-    return f", assigned to {one.owner}" if one.status is Status.OPEN else f", {one.owner} has it"
 
 
 command = ShowCommand()

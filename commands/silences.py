@@ -1,6 +1,6 @@
-"""silences: which stand now, whose, and until when.
+"""silences: list the active silences of Alertmanager, with author and end.
 
-It changes nothing. It is an action because only actions are given tools; its plan is the look, and running it tells.
+It changes nothing. It is an action because only actions get tools: its plan reads the list, its run answers with it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHOWN = 20
 class SilencesAction:
     verb: str = "silences"
     usage: str = "silences"
-    summary: str = "list the silences that stand, the first to end first"
+    summary: str = "list the active silences, the first to end first"
     args: type[NoArguments] = NoArguments
     risk: Risk = Risk.NONE
     read_only: bool = True
@@ -36,17 +36,17 @@ class SilencesAction:
         return ""
 
     def plan(self, args: NoArguments, tools: Tools) -> Plan:
-        standing = sorted(silences.silences_of(tools).active(""), key=lambda one: (one.ends_at, one.id))
-        effect = [_line(one) for one in standing[:_SHOWN]] or ["No silence stands."]
-        if len(standing) > _SHOWN:
-            effect.append(f"... and {len(standing) - _SHOWN} more; Alertmanager shows them all.")
+        active = sorted(silences.silences_of(tools).active(""), key=lambda one: (one.ends_at, one.id))
+        effect = [_line(one) for one in active[:_SHOWN]] or ["There are no active silences."]
+        if len(active) > _SHOWN:
+            effect.append(f"... and {len(active) - _SHOWN} more; Alertmanager lists all.")
         return Plan(target="", effect=tuple(effect), blast_radius="nothing is changed")
 
     def run(self, args: NoArguments, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
         return Outcome(result=Result.DONE, message="\n".join(plan.effect))
 
     def probe(self, args: NoArguments, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return Outcome(result=Result.FAILED, message="A list changes nothing. Ask again.")
+        return Outcome(result=Result.FAILED, message="`silences` only reads, so nothing was changed. Try again.")
 
 
 def _line(one: ActiveSilence) -> str:

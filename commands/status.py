@@ -1,6 +1,6 @@
-"""status: how a service's workload is now: its pods, and how far a rollout of it is.
+"""status: show the state of a service's workload now: its pods, and the progress of a rollout.
 
-It changes nothing. While it is on its way, whoever asked is told again as it goes on.
+It changes nothing. While the state is changing, the answer is updated in place.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class StatusArgs:
 class StatusAction:
     verb: str = "status"
     usage: str = "status <service>"
-    summary: str = "tell how a service runs now, and how far its rollout is"
+    summary: str = "show the pods of a service and the progress of its rollout"
     args: type[StatusArgs] = StatusArgs
     risk: Risk = Risk.NONE
     read_only: bool = True
@@ -40,15 +40,17 @@ class StatusAction:
     def plan(self, args: StatusArgs, tools: Tools) -> Plan:
         target = place.target_of(tools, args.service)
         place.workload_of(target)
-        return Plan(target=args.service, effect=(f"Look at {target.workload}.",), blast_radius="nothing is changed")
+        return Plan(target=args.service, effect=(f"Read {target.workload}.",), blast_radius="nothing is changed")
 
     def run(self, args: StatusArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
         target = place.target_of(tools, args.service)
-        told = describe.describe(target, place.workload_of(target), tools.now())
-        return Outcome(result=Result.DONE, message="\n".join(told.lines), buttons=told.buttons, live=told.is_changing)
+        found = describe.describe(target, place.workload_of(target), tools.now())
+        return Outcome(
+            result=Result.DONE, message="\n".join(found.lines), buttons=found.buttons, live=found.is_changing
+        )
 
     def probe(self, args: StatusArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return Outcome(result=Result.FAILED, message="A look changes nothing. Ask again.")
+        return Outcome(result=Result.FAILED, message="`status` only reads, so nothing was changed. Try again.")
 
 
 action = StatusAction()

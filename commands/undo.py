@@ -1,4 +1,4 @@
-"""undo: what a run did is planned backwards, in the words that the run left, and goes the way of any other ask."""
+"""undo: plan the undo of a run, by the command that the run left. It is approved and run as any other command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class UndoArgs:
 class UndoCommand:
     verb: str = "undo"
     usage: str = "undo <run>"
-    summary: str = "plan the way back from what a run did; refused where somebody has changed it since"
+    summary: str = "plan the undo of a run; refused if its target has been changed since"
     args: type[UndoArgs] = UndoArgs
     read_only: bool = False
 

@@ -1,4 +1,4 @@
-"""unlink: an account that was linked is nobody's again."""
+"""unlink: end the link of the asker's account in a channel."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from bot.core.request import Reply, Request
 
 @dataclass(frozen=True, kw_only=True)
 class UnlinkArgs:
-    place: Annotated[str, Name()]
+    channel: Annotated[str, Name()]
 
 
 @dataclass(frozen=True)
 class UnlinkCommand:
     verb: str = "unlink"
-    usage: str = "unlink <place>"
-    summary: str = "give up the account that you linked in a place, such as telegram"
+    usage: str = "unlink <channel>"
+    summary: str = "end the link of your account in a channel, such as telegram"
     args: type[UnlinkArgs] = UnlinkArgs
     read_only: bool = False
 
     def run(self, request: Request, args: UnlinkArgs, context: CommandContext) -> Reply:
-        return context.accounts.unlink(args.place)
+        return context.accounts.unlink(args.channel)
 
 
 command = UnlinkCommand()

@@ -1,4 +1,4 @@
-"""unsilence: a silence is over, at once."""
+"""unsilence: end a silence at once."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from bot.core.plan import Outcome, Plan, Result, Risk
 from bot.core.request import Principal
 from bot.core.silences import ActiveSilence, MatchedAlert
 from bot.lib.text import spell
-
-#: What `silence` takes, so that what it would refuse is not offered as the undo.
-_SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=7)
+from commands.silence import LONGEST, SHORTEST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +28,13 @@ class UnsilenceArgs:
 class UnsilenceAction:
     verb: str = "unsilence"
     usage: str = "unsilence <silence>"
-    summary: str = "end a silence of Alertmanager at once"
+    summary: str = "end a silence in Alertmanager at once"
     args: type[UnsilenceArgs] = UnsilenceArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False
     long_running: bool = False
     limits: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType({"silence": "one that stands, by its whole number"})
+        default_factory=lambda: MappingProxyType({"silence": "an active one, by its whole id"})
     )
 
     def target(self, args: UnsilenceArgs) -> str:
@@ -46,18 +44,20 @@ class UnsilenceAction:
         silences = silencing.silences_of(tools)
         found = _find(args, silences.active(""))
         if found is None:
-            message = f"No silence {args.silence[:40]!r} stands. Nothing was done. `silences` lists those that do."
+            message = (
+                f"There is no active silence {args.silence[:40]!r}. Nothing was done. `silences` lists the active ones."
+            )
             raise Rejected(message, code="no_silence", status=404)
-        ringing = silences.silenced_alerts(found.id)
+        unsilenced = silences.silenced_alerts(found.id)
         return Plan(
             target=self.target(args),
             effect=(
-                f"The silence of {silencing.format_matchers(found.matchers)} ends at once.",
-                f"It is {found.by or 'nobody'}'s, until {found.ends_at:%Y-%m-%d %H:%M} UTC, because: {_reason(found)}",
-                *_what_rings(ringing),
-                _how_undone(found),
+                f"The silence for {silencing.format_matchers(found.matchers)} ends at once.",
+                f"Set by {found.by or 'nobody'} until {found.ends_at:%Y-%m-%d %H:%M} UTC, because: {_reason(found)}",
+                *_notifying(unsilenced),
+                _undo_line(found),
             ),
-            blast_radius=silencing.describe_scope(ringing),
+            blast_radius=silencing.describe_scope(unsilenced),
             preconditions=_seen(found),
         )
 
@@ -65,10 +65,10 @@ class UnsilenceAction:
         silences = silencing.silences_of(tools)
         found = _find(args, silences.active(""))
         if found is None:
-            raise Conflict("That silence is over by now. Nothing was done.")
-        moved = [name for name, value in _seen(found).items() if plan.preconditions.get(name) != value]
-        if moved:
-            raise Conflict(f"Somebody changed that silence ({', '.join(moved)}). Nothing was done.")
+            raise Conflict("The silence has ended already. Nothing was done.")
+        changed = [name for name, value in _seen(found).items() if plan.preconditions.get(name) != value]
+        if changed:
+            raise Conflict(f"The silence was changed since the plan: {', '.join(changed)}. Nothing was done.")
         silences.expire(found.id)
         undo = _undo(found, found.ends_at - tools.now())
         message = f"Silence {found.id} is over." + (f" `{undo}` sets it again." if undo else "")
@@ -77,11 +77,11 @@ class UnsilenceAction:
     def probe(self, args: UnsilenceArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
         if _find(args, silencing.silences_of(tools).active("")) is None:
             return Outcome(result=Result.DONE, message=f"Silence {args.silence} is over.")
-        return Outcome(result=Result.FAILED, message=f"Silence {args.silence} still stands. Nothing was changed.")
+        return Outcome(result=Result.FAILED, message=f"Silence {args.silence} is still active. Nothing was changed.")
 
 
-def _find(args: UnsilenceArgs, standing: Sequence[ActiveSilence]) -> ActiveSilence | None:
-    return next((one for one in standing if one.id == args.silence), None)
+def _find(args: UnsilenceArgs, active: Sequence[ActiveSilence]) -> ActiveSilence | None:
+    return next((one for one in active if one.id == args.silence), None)
 
 
 def _seen(found: ActiveSilence) -> dict[str, str]:
@@ -97,23 +97,24 @@ def _reason(found: ActiveSilence) -> str:
     return " ".join(found.comment.split())[:200] or "(no reason given)"
 
 
-def _what_rings(ringing: Sequence[MatchedAlert]) -> tuple[str, ...]:
-    if not ringing:
-        return ("Nothing that fires now is kept quiet by it alone.",)
-    return (f"{silencing.describe_count(ringing)} that fire now are told again:", *silencing.describe_kinds(ringing))
+def _notifying(unsilenced: Sequence[MatchedAlert]) -> tuple[str, ...]:
+    if not unsilenced:
+        return ("It alone silences no alert that fires now.",)
+    count = len(unsilenced)
+    return (f"Alerts that fire now and notify again: {count}", *silencing.describe_kinds(unsilenced))
 
 
-def _how_undone(found: ActiveSilence) -> str:
+def _undo_line(found: ActiveSilence) -> str:
     if silencing.is_specific(found.matchers):
-        return "It can be set again for what is left of its time; the outcome says with which words."
-    return "Nothing here sets it again, because it is wider than `silence` allows."
+        return "Undo: it can be set again for the rest of its time; the result shows the command."
+    return "No undo: it is wider than `silence` allows, so it cannot be set again from here."
 
 
 def _undo(found: ActiveSilence, left: timedelta) -> str:
-    """ "" where `silence` would refuse it: too wide, or hardly any time left. What is longer is cut to the longest."""
-    if left < _SHORTEST or not silencing.is_specific(found.matchers):
+    """The command that sets it again, for at most as long as `silence` allows; "" where `silence` would refuse it."""
+    if left < SHORTEST or not silencing.is_specific(found.matchers):
         return ""
-    whole = timedelta(minutes=min(left, _LONGEST) // timedelta(minutes=1))
+    whole = timedelta(minutes=min(left, LONGEST) // timedelta(minutes=1))
     return f"silence {Matchers().format(found.matchers)} for {spell(whole)}"
 
 

@@ -1,4 +1,4 @@
-"""whoami: the asker, their accounts, and their roles with the reason for each."""
+"""whoami: show the asker, their accounts, and their roles with the reason for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.core.request import Reply, Request
 class WhoamiCommand:
     verb: str = "whoami"
     usage: str = "whoami"
-    summary: str = "who the bot takes you for, with your accounts and roles, and why"
+    summary: str = "show who you are to the bot: your accounts and roles, and why"
     args: type[NoArguments] = NoArguments
     read_only: bool = True
 

@@ -1,6 +1,6 @@
-"""yes: somebody approves a plan, or the asker confirms it; the last yes that is needed lets it run.
+"""yes: approve a plan, or confirm one's own. The last approval that is needed starts the run.
 
-A plan that is grave wants its target named as well: `yes 1a2b3c4d prod/api`.
+The approval of a dangerous plan has to name its target: `yes 1a2b3c4d prod/api`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class YesArgs:
 class YesCommand:
     verb: str = "yes"
     usage: str = "yes <handle> [<name>]"
-    summary: str = "approve a plan that somebody asked for, or confirm your own"
+    summary: str = "approve another person's plan, or confirm your own"
     args: type[YesArgs] = YesArgs
     read_only: bool = False
 

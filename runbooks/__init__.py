@@ -1,1 +1,1 @@
-"""Runbooks: one Markdown file each, read by people now, and by the bot once its runbook engine is there."""
+"""Runbooks: one Markdown file each. People read them; the bot does not run them yet."""

@@ -271,19 +271,19 @@ class House:
                 authorizer=rights,
             )
         )
-        self.desk = Dispatcher(
+        self.dispatcher = Dispatcher(
             self.store,
             registry=self.verbs,
             break_glass=breaking,
-            vouching=AccountVerification(store=self.store, verifiers=self.vouches),
+            account_verification=AccountVerification(store=self.store, verifiers=self.vouches),
             tools=self.tools,
             runner=self.runs,
-            following=LiveAnswers({}),
+            live_answers=LiveAnswers({}),
             on_commit=self.written.append,
         )
         self.tending = Upkeep(
             store=self.store,
-            undo=self.desk.undo_automatically,
+            undo=self.dispatcher.undo_automatically,
             runner=self.runs,
             reports=self.reports,
             metrics=self,
@@ -351,7 +351,7 @@ class House:
         ask = Request(
             by=by, text=words, channel=place, account=account, idempotency_key=once, incident_id=here, thread=spot
         )
-        return self.desk.handle(ask)
+        return self.dispatcher.handle(ask)
 
     def action(
         self,
@@ -397,8 +397,8 @@ class House:
 
     def hears_from(self, place: str, account: str, words: str, *, private: bool = True, once: str = "") -> Reply:
         """Text sent from an account, linked to a person or not."""
-        by = self.desk.person(place, account) or UNKNOWN_PRINCIPAL
-        return self.desk.handle(
+        by = self.dispatcher.person(place, account) or UNKNOWN_PRINCIPAL
+        return self.dispatcher.handle(
             Request(by=by, text=words, channel=place, account=account, private=private, idempotency_key=once)
         )
 

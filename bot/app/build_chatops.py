@@ -159,10 +159,10 @@ def _build_dispatcher(
         parts.store,
         registry=parts.registry,
         break_glass=break_glass,
-        vouching=AccountVerification(store=parts.store, verifiers=verifiers),
+        account_verification=AccountVerification(store=parts.store, verifiers=verifiers),
         tools=parts.tools,
         runner=runner,
-        following=live_answers,
+        live_answers=live_answers,
         on_commit=parts.on_commit,
     )
 

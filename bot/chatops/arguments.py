@@ -1,11 +1,11 @@
-"""The kinds of words that arguments are made of. A command's dataclass says which, for each of its fields:
+"""The argument types. A command's dataclass names one for each of its fields:
 
-    replicas: Annotated[int, Count(0, 50)]
-    held: Annotated[timedelta | None, Span(most=timedelta(days=7)), After("for")] = None
+    replicas: Annotated[int, Integer(0, 50)]
+    held: Annotated[timedelta | None, Duration(maximum=timedelta(days=7)), Keyword("for")] = None
 
-A kind takes what is its own from the line and gives the value, or refuses in words for the asker; it never guesses and
-never mends: digits are ASCII, without sign, leading zero or exponent, and names are those of DNS. `write` says a value
-in words that `take` reads as the same value. Pure.
+A type parses its own part of the line to a value, or refuses it with a message for the requester. It never guesses and
+never corrects: digits are ASCII, without sign, leading zero or exponent, and names are those of DNS. `format` writes a
+value as text that `parse` reads as the same value. Pure.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bot.chatops.tokens import (
 from bot.core.errors import Rejected
 from bot.core.incident_marker import MARK_LENGTH, MarkedIncidentNumber
 from bot.core.silences import Matcher
-from bot.lib.text import spell
+from bot.lib.text import spell, spell_duration, spell_list
 
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,17}")
 _INCIDENT = re.compile(rf"#?(0|[1-9][0-9]{{0,17}})(?:-([0-9a-f]{{{MARK_LENGTH}}}))?(?![0-9.,:])\b")
@@ -45,17 +45,17 @@ _LONGEST_VALUE = 1024
 
 
 class ArgumentType(Protocol):
-    """What a value is read from and written as."""
+    """How one kind of value is parsed and formatted."""
 
     def usage(self, field: str) -> str:
-        """As `usage` shows it, without brackets: "replicas 0-50"."""
+        """Its part of the usage line, without brackets: "replicas 0-50"."""
         ...
 
     def parse(self, tokens: Tokens, slot: ArgumentSlot) -> object:
-        """Take the value. At the line's end it is missing.
+        """Take the value from the tokens. At the end of the line it is missing.
 
         Raises:
-            Rejected: there is none, or not of this kind.
+            Rejected: it is missing, or not of this type.
         """
         ...
 
@@ -69,18 +69,18 @@ class NoArguments:
 
 @dataclass(frozen=True)
 class Keyword:
-    """Said after this word, in any order with others of the kind, behind everything that has no such word."""
+    """Makes the argument a clause behind this word. Clauses follow all other arguments, in any order."""
 
     keyword: str
 
 
 @dataclass(frozen=True)
 class Integer:
-    """A whole number, least and most included."""
+    """A whole number from `minimum` to `maximum`, both included."""
 
     minimum: int
     maximum: int
-    noun: str = ""  #: "a replica count"; else made of the field's name
+    noun: str = ""  #: "a replica count"; by default made of the field's name
 
     def usage(self, field: str) -> str:
         return f"{field} {self.minimum}-{self.maximum}"
@@ -88,7 +88,8 @@ class Integer:
     def parse(self, tokens: Tokens, slot: ArgumentSlot) -> int:
         word = tokens.next_word()
         if not word:
-            raise slot.missing(f"Which {slot.noun}, {self.minimum} to {self.maximum}?")
+            wanted = self.noun.removeprefix("a ") or slot.noun
+            raise slot.missing(f"Which {wanted}, {self.minimum} to {self.maximum}?")
         if _DIGITS.fullmatch(word) and self.minimum <= int(word) <= self.maximum:
             return int(word)
         called = self.noun or f"a number of {slot.noun}"
@@ -105,20 +106,23 @@ class Duration:
     maximum: timedelta
     minimum: timedelta = timedelta(seconds=1)
 
-    def usage(self, field: str) -> str:  # noqa: ARG002 - a duration is a duration
+    def usage(self, field: str) -> str:  # noqa: ARG002 - it does not depend on the field
         return "duration"
 
     def parse(self, tokens: Tokens, slot: ArgumentSlot) -> timedelta:
         word = tokens.next_word()
         if not word:
-            raise slot.missing(f"How long, {spell(self.minimum)} to {spell(self.maximum)}?")
+            raise slot.missing(
+                f"How long, {spell_duration(self.minimum)} to {spell_duration(self.maximum)}, such as 30m?"
+            )
         found = _SPAN.fullmatch(word)
         if found is None:
             raise slot.refusal(f"{shorten(word)} is not a duration such as 90s, 30m, 2h or 1d12h.")
         days, hours, minutes, seconds = (int(digits or 0) for digits in found.groups())
         long = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         if not self.minimum <= long <= self.maximum:
-            raise slot.refusal(f"{shorten(word)} is not between {spell(self.minimum)} and {spell(self.maximum)}.")
+            limits = f"{spell_duration(self.minimum)} and {spell_duration(self.maximum)}"
+            raise slot.refusal(f"{shorten(word)} is not between {limits}.")
         return long
 
     def format(self, value: object) -> str:
@@ -128,10 +132,11 @@ class Duration:
 
 @dataclass(frozen=True)
 class Name:
-    """A name or path as DNS allows them: `api`, `prod/api`. Where names of its sort are known, one of those; its last
-    part is enough if it is that of one only."""
+    """A name or path as DNS allows them: `api`, `prod/api`. If names of its sort are known, it has to be one of those.
+    Its last part is enough if only one known name ends so.
+    """
 
-    of: str = ""  #: under which word the known ones are listed; else the field's name
+    of: str = ""  #: the sort under which known names are listed; by default the field's name
 
     def usage(self, field: str) -> str:
         return field.replace("_", " ")
@@ -173,24 +178,24 @@ class Person:
 
 
 class OneOf:
-    """One of a few words, in upper or lower case; the value is the choice as it was declared, an enum's member too."""
+    """One of a few words, in upper or lower case. The value is the choice as declared, such as a member of an enum."""
 
     def __init__(self, *choices: str) -> None:
         self.choices = {str(choice): choice for choice in choices}
 
-    def usage(self, field: str) -> str:  # noqa: ARG002 - the choices tell what it is
+    def usage(self, field: str) -> str:  # noqa: ARG002 - the choices say what it is
         return "|".join(self.choices)
 
     def parse(self, tokens: Tokens, slot: ArgumentSlot) -> str:
         word = tokens.next_word()
         if not word:
-            raise slot.missing(f"Which {slot.noun}: {', '.join(self.choices)}?")
+            raise slot.missing(f"Which {slot.noun}: {spell_list(self.choices)}?")
         choice = self.choices.get(word.lower()) if word.isascii() else None
         if choice is not None:
             return choice
         near = nearest(word, self.choices)
-        more = f"Did you mean `{near}`?" if near else f"It is one of {', '.join(self.choices)}."
-        raise slot.refusal(f"{shorten(word)} is no {slot.noun}. {more}")
+        more = f"Did you mean `{near}`?" if near else f"It must be {spell_list(self.choices)}."
+        raise slot.refusal(f"{shorten(word)} is not a valid {slot.noun}. {more}")
 
     def format(self, value: object) -> str:
         return str(value)
@@ -198,7 +203,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Handle:
-    """The lower-case hex by which a plan or a run is called."""
+    """The first characters of the id of a plan or a run, in lower-case hex."""
 
     def usage(self, field: str) -> str:
         return field
@@ -208,7 +213,7 @@ class Handle:
         if not word:
             raise slot.missing()
         if not _HANDLE.fullmatch(word):
-            raise slot.refusal(f"{shorten(word)} is not the handle of a {slot.noun}: 4 to 64 of 0-9 and a-f.")
+            raise slot.refusal(f"{shorten(word)} is not a valid id: 4 to 64 characters of 0-9 and a-f.")
         return word
 
     def format(self, value: object) -> str:
@@ -217,11 +222,11 @@ class Handle:
 
 @dataclass(frozen=True)
 class FreeText:
-    """What is left of the line, as it was typed. After a word of its own it may be put into double quotes."""
+    """The rest of the line, as it was typed. After a keyword it may be put in double quotes."""
 
     max_length: int = 2000
-    question: str = ""  #: the question where it is missing: "What should the note say?"
-    placeholder: str = "text"  #: what its usage calls it, where it is not just any text
+    question: str = ""  #: asked if it is missing: "What should the note say?"
+    placeholder: str = "text"  #: its name in the usage line
 
     def usage(self, field: str) -> str:  # noqa: ARG002 - the field's name would say less than "text"
         return self.placeholder
@@ -233,8 +238,8 @@ class FreeText:
         if not message:
             raise slot.missing(self.question or f"What should the {slot.noun} say?")
         if len(message) > self.max_length:
-            many = f"The {slot.noun} has at most {self.max_length} characters, this has {len(message)}."
-            raise slot.refusal(many, code="too_long")
+            reason = f"The text has {len(message)} characters; the limit is {self.max_length}."
+            raise slot.refusal(reason, code="too_long")
         return message
 
     def format(self, value: object) -> str:
@@ -243,8 +248,11 @@ class FreeText:
 
 @dataclass(frozen=True)
 class IncidentNumber:
-    """`42` or `#42`; in an incident's thread it may be left out. Where more may begin with a number of its own
-    ("3 pods restarted"), only `#3`, or the thread's own number, is then one. A button says `42-9f3ab2c1d4e5`."""
+    """`42` or `#42`; in an incident's thread it may be left out. A button sends `42-9f3ab2c1d4e5`.
+
+    In a thread, if the next argument may begin with a number ("3 pods restarted"), only `#3` or the thread's own number
+    is read as an incident number.
+    """
 
     def usage(self, field: str) -> str:
         return field
@@ -269,24 +277,27 @@ class IncidentNumber:
 
 @dataclass(frozen=True)
 class Matchers:
-    """Label matchers, one a word: `name=value`, `name!=value`, `name=~regex`, `name!~regex`; values may be quoted."""
+    """Label matchers, one per word: `name=value`, `name!=value`, `name=~regex`, `name!~regex`; values may be quoted."""
 
-    def usage(self, field: str) -> str:  # noqa: ARG002 - the form says more than a name
+    def usage(self, field: str) -> str:  # noqa: ARG002 - the syntax says more than a name
         return "name=value ..."
 
     def parse(self, tokens: Tokens, slot: ArgumentSlot) -> tuple[Matcher, ...]:
         taken: list[Matcher] = []
         while found := _MATCHER.match(tokens.rest):
             if not tokens.rest[found.end() :][:1].strip():
-                raise slot.refusal(f'Nothing follows {found[0]}. For "without this label" say {found[0]}"".')
+                raise slot.refusal(
+                    f'There is no value after {found[0]}. To match alerts without this label, type {found[0]}"".'
+                )
             tokens.take(found.end())
             taken.append(Matcher(name=found[1], op=found[2], value=self._value(tokens, slot, found[0])))
         if not taken and tokens.rest:
-            raise slot.refusal(f"{shorten(tokens.peek())} is not of the form name=value, !=, =~ or !~.")
+            forms = "name=value, name!=value, name=~regex or name!~regex"
+            raise slot.refusal(f"{shorten(tokens.peek())} is not of the form {forms}.")
         if not taken:
             raise slot.missing("Which labels, such as alertname=HighErrorRate?")
         if len(taken) > _MOST_MATCHERS:
-            raise slot.refusal(f"These are {len(taken)} matchers, and {_MOST_MATCHERS} are the most.", code="too_long")
+            raise slot.refusal(f"There are {len(taken)} matchers; the limit is {_MOST_MATCHERS}.", code="too_long")
         return tuple(taken)
 
     def format(self, value: object) -> str:
@@ -297,7 +308,7 @@ class Matchers:
         quoted = tokens.rest[:1] in {'"', "'"}
         value = tokens.next_word()
         if len(value) > _LONGEST_VALUE:
-            raise slot.refusal(f"What follows {label} is longer than {_LONGEST_VALUE} characters.", code="too_long")
+            raise slot.refusal(f"The value of {label} is longer than {_LONGEST_VALUE} characters.", code="too_long")
         if not quoted and ('"' in value or "'" in value):
-            raise slot.refusal(f"A quote stands inside of {shorten(label + value)}. Put the whole value into quotes.")
+            raise slot.refusal(f"There is a quote inside {shorten(label + value)}. Put the whole value in quotes.")
         return value

@@ -1,11 +1,11 @@
-"""PATH 2, the door for people: words -> who -> may they -> plan -> yes -> intent -> run -> outcome.
+"""The path of a command: text -> identity -> authorization -> plan -> approval -> intent -> run -> outcome.
 
-Whatever its mouth (slash command, button, chat line, command line, undo, timed revert), an ask comes in here, and every
-step of it is on record in the commit that takes the step. What only changes incidents is done in that one commit. What
-changes the outside world is planned outside any transaction, approved, and run by `runs`.
+Every request comes in here: slash command, button, chat message, command line, undo, timed undo. Each step is recorded
+in the commit that takes it. A command that only changes incidents is done in that one commit. An action on the outside
+world is planned outside of any transaction, approved, and run by the `Runner`.
 
-A platform delivers an act more than once; its id (`Ask.idempotency_key`) and what was answered are stored with the
-effect, so the second delivery finds the first one's answer and has no effect of its own.
+A platform may deliver the same request more than once. Its id (`Request.idempotency_key`) and the answer are stored
+with the effect, so a second delivery gets the first answer and has no effect.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from bot.actions.runner import Runner
 from bot.chatops import parser, redelivered_answers
 from bot.chatops import registry as verbs
 from bot.chatops.account_recheck import AccountVerification
-from bot.chatops.desk.handler import RequestHandler, denied
-from bot.chatops.desk.unit_of_work import UnitOfWork
+from bot.chatops.context.handler import RequestHandler, denied
+from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.chatops.live_answers import Inspect, LiveAnswers
 from bot.chatops.next_steps import (
     DeniedExternally,
@@ -49,7 +49,7 @@ from bot.core.registry import Registry
 from bot.core.request import SCHEDULER, Principal, Reply, Request, cleaned, split_verb
 from bot.lib.failpoints import failpoint
 from bot.store import audit_log, runs
-from bot.store import plans as drawn_up
+from bot.store import plans as plan_rows
 from bot.store.engine import Store, Unavailable
 from bot.store.runs import Run
 
@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Implements `ports.Gateway`. `told` is called after each commit that changed something."""
+    """Implements `core.channel.Gateway`. `on_commit` is called after each commit that changed something."""
 
     def __init__(
         self,
@@ -65,53 +65,51 @@ class Dispatcher:
         *,
         registry: Registry,
         break_glass: BreakGlass,
-        vouching: AccountVerification,
+        account_verification: AccountVerification,
         tools: Tools,
         runner: Runner,
-        following: LiveAnswers,
+        live_answers: LiveAnswers,
         on_commit: OnCommit,
     ) -> None:
         self._store = store
         self._registry = registry
-        self._rights = break_glass.authorizer
+        self._authorizer = break_glass.authorizer
         self._break_glass = break_glass
         self._linking = break_glass.authorizer.linking
         self._parts = RequestParts(registry=registry, break_glass=break_glass)
-        self._vouching = vouching
+        self._account_verification = account_verification
         self._tools = tools
         self._runner = runner
-        self._following = following
+        self._live_answers = live_answers
         self._on_commit = on_commit
 
     def handle(self, request: Request) -> Reply:
-        """Do what was asked. A refusal is a reply with ok=False; what a person is refused changes nothing.
+        """Do what is asked. A refusal is a reply with ok=False, and changes nothing but the record.
 
-        An action that cannot be recorded is refused in words. Anything else raises `Unavailable`: it was not stored,
-        and the platform is to send it again.
+        Without a database an action, an approval or an undo is answered with a refusal. Any other request raises
+        `Unavailable`: nothing was stored, and the platform should deliver it again.
         """
         request = cleaned(request)
         try:
-            return self._ask(request)
+            return self._handle_once(request)
         except Unavailable as trouble:
             verb, _ = split_verb(request.text)
             if verb not in self._registry.actions and verb not in ("yes", "undo"):
                 raise
             return Reply(text=NO_AUDIT.format(why=trouble), ok=False)
 
-    def _ask(self, request: Request) -> Reply:
-        outside = self._vouching.problems_of(request)
+    def _handle_once(self, request: Request) -> Reply:
+        problems = self._account_verification.problems_of(request)
         with self._store.begin() as tx:
-            unit = UnitOfWork(tx=tx, request=request, outside=outside)
+            unit = UnitOfWork(tx=tx, request=request, account_problems=problems)
             before = tx.find_reply(request.channel, request.idempotency_key) if request.idempotency_key else None
             if before is not None:
                 unit.record(Code.REPLAYED, "delivered again; it had no second effect")
                 return redelivered_answers.repeat_answer(before, request)
             first = RequestHandler(unit, self._parts).handle()
-            reply = redelivered_answers.prepend_messages(
-                words_for := self._linking.pending_messages(tx, request), first
-            )
+            reply = redelivered_answers.prepend_messages(pending := self._linking.pending_messages(tx, request), first)
             if request.idempotency_key:
-                message = redelivered_answers.UNDER_WAY if unit.after else reply.storable_text
+                message = redelivered_answers.UNDER_WAY if unit.next_step else reply.storable_text
                 tx.save_reply(
                     request.channel,
                     request.idempotency_key,
@@ -124,20 +122,20 @@ class Dispatcher:
         failpoint("desk.committed")
         if unit.written:
             self._on_commit(unit.written)
-        if unit.after is None:
+        if unit.next_step is None:
             return reply
-        reply = redelivered_answers.prepend_messages(words_for, self._go_on(unit.after, request))
+        reply = redelivered_answers.prepend_messages(pending, self._continue(unit.next_step, request))
         if request.idempotency_key:
-            self._answer_again(request, reply)
+            self._store_answer(request, reply)
         return reply
 
-    def _answer_again(self, request: Request, reply: Reply) -> None:
-        """For those to whom it is delivered a second time; whoever asked first is answered in any case."""
+    def _store_answer(self, request: Request, reply: Reply) -> None:
+        """Store the final answer, for a second delivery. A failure is only logged: the requester is answered anyway."""
         try:
             with self._store.begin() as tx:
                 tx.update_reply(request.channel, request.idempotency_key, reply.text, ok=reply.ok)
         except Unavailable as trouble:
-            logger.warning("an answer is not kept", extra={"place": request.channel, "why": str(trouble)})
+            logger.warning("an answer could not be stored", extra={"place": request.channel, "why": str(trouble)})
 
     def person(self, channel: str, account: str) -> Principal | None:
         return self._linking.person(self._store, channel, account)
@@ -170,17 +168,17 @@ class Dispatcher:
         return tuple(self._registry.all.values())
 
     def undo_automatically(self, run: Run, reason: str) -> Reply:
-        """Undo it because its time is over or its check failed; nobody has to say yes to what the plan announced."""
+        """Undo a run whose time is over or whose check failed. Its approved plan announced that: no new approval."""
         with self._store.read() as reading:
             proposal = runs.plan_of_run(reading.sql, run)
         request = Request(by=SCHEDULER, text=run.undo, channel="watch", incident_id=proposal.incident_id)
-        return self._go_on(UndoStep(run=run, reason=reason), request)
+        return self._continue(UndoStep(run=run, reason=reason), request)
 
-    def _go_on(self, step: NextStep, request: Request) -> Reply:
-        """What is done outside of the ask's transaction."""
+    def _continue(self, step: NextStep, request: Request) -> Reply:
+        """The steps outside of the request's transaction."""
         try:
             return self._step(step, request)
-        except Unavailable as trouble:  # before its run, which tells its own trouble
+        except Unavailable as trouble:  # before the run starts; the run handles its own failures
             approved = isinstance(step, RunStep)
             return Reply(text=NO_AUDIT.format(why=trouble), ok=False, shared=approved, plan_closed=approved)
 
@@ -203,24 +201,24 @@ class Dispatcher:
             return Reply(text=refused.message, ok=False, shared=proposal is not None, plan_closed=proposal is not None)
 
     def _wait_again(self, lapsed: ApprovalLapsed, request: Request) -> Reply:
-        """Between the last yes and the intent somebody's word has ceased to count."""
+        """Between the last approval and the intent an approval, or the request itself, has lost its validity."""
         proposal, verdict = lapsed.proposal, lapsed.verdict
         over = verdict.stopped is not None
         with self._store.begin() as tx:
             if over:
-                drawn_up.set_stopped(tx, proposal.handle, PlanState.STOPPED)
+                plan_rows.set_stopped(tx, proposal.handle, PlanState.STOPPED)
                 audit_log.append(tx, [request_entry(request, Code.DENIED, lapsed.message, proposal)])
             else:
-                drawn_up.set_waiting_again(tx, proposal.handle)
+                plan_rows.set_waiting_again(tx, proposal.handle)
             written = plan_writer.write_lapses(tx, proposal, verdict, request, self._break_glass.subscriptions)
         self._on_commit(written)
         return Reply(text=lapsed.message, ok=False, shared=True, plan_closed=over)
 
     def _plan(self, step: PlanStep, differences: tuple[str, ...] = ()) -> Reply:
-        """Look at the world, and show what would be done to it."""
+        """Read the current state, and show what would be done."""
         action, request = step.action, step.request
         if not action.read_only:
-            self._hear_opinion(request, action.verb, action.target(step.args))
+            self._check_external_policy(request, action.verb, action.target(step.args))
         undoes = step.undo_of.id if step.undo_of else ""
         plan = inspect(partial(action.plan, step.args, replace(self._tools, by=request.by, undo_of=undoes)))
         if action.read_only:
@@ -228,8 +226,9 @@ class Dispatcher:
         if step.undo_of is not None:
             differ = approval.changed_since(dict(step.undo_of.expected_state), plan)
             if differ:
-                message = f"Somebody has changed it since run {step.undo_of.id[:HANDLE_LENGTH]}: {'; '.join(differ)}."
-                raise Rejected(f"{message} Nothing was done; look first.", code="changed_since", status=409)
+                message = f"It was changed after run {step.undo_of.id[:HANDLE_LENGTH]}: {'; '.join(differ)}."
+                hint = "Nothing was done. Check its state, and use a new command."
+                raise Rejected(f"{message} {hint}", code="changed_since", status=409)
         needs = approval.approvals_needed(action.risk, step.decision, plan)
         at_once = (action.risk is Risk.NONE and needs == 0) or not request.by.human
         proposal = proposal_for(step, plan, needs, now=self._store.now())
@@ -245,71 +244,72 @@ class Dispatcher:
         return Reply(text="\n".join((card.title, *card.lines)), card=card)
 
     def _answer(self, step: PlanStep, plan: Plan) -> Reply:
-        """A question to the world: nothing is run, so nothing has to be approved or sealed first."""
+        """Answer a read-only action. It runs nothing, so it needs no approval and no sealed intent."""
         look = partial(step.action.run, step.args, plan, "", step.request.by, replace(self._tools, by=step.request.by))
         outcome = inspect(look)
         self._record(step.request, Code.ANSWERED, outcome.message.partition("\n")[0])
-        return self._following.reply(step.request, outcome, partial(self._look_again, step, plan.target, look))
+        return self._live_answers.reply(step.request, outcome, partial(self._inspect_again, step, plan.target, look))
 
-    def _look_again(self, step: PlanStep, target: str, look: Inspect) -> Outcome:
-        """For an answer that is told again as it goes on, minutes after it was asked for."""
+    def _inspect_again(self, step: PlanStep, target: str, look: Inspect) -> Outcome:
+        """Read again for a live answer, which is updated minutes after the request: the right to it is checked anew."""
         with self._store.begin() as tx:
-            if not self._rights.still_allowed(tx, step.request, step.action.verb, target):
-                raise Rejected("Whoever asked may not ask it any more.", code="denied", status=403)
+            if not self._authorizer.still_allowed(tx, step.request, step.action.verb, target):
+                raise Rejected("The requester may no longer use this command.", code="denied", status=403)
         return look()
 
     def _run(self, step: RunStep, request: Request) -> Reply:
-        """Plan it again, and run it if it is still the plan that was approved."""
+        """Plan again, and run the plan if it is still the one that was approved."""
         proposal = step.proposal
         action = self._registry.action(proposal.verb)
         args = verbs.args_of(self._registry, proposal)
         first = request_of(proposal, step.requester)
-        self._hear_opinion(first, action.verb, proposal.plan.target)
+        self._check_external_policy(first, action.verb, proposal.plan.target)
         plan = inspect(partial(action.plan, args, replace(self._tools, by=first.by, undo_of=proposal.undo_of)))
         digest = plan_digest(plan_bytes(proposal.verb, proposal.command, plan))
         if digest == proposal.digest:
-            return self._runner.start(proposal, step.requester, request, step.decision, step.outside)
+            return self._runner.start(proposal, step.requester, request, step.decision, step.account_problems)
         differences = approval.changed_preconditions(proposal.plan, plan)
         self._record(request, Code.MOVED, "; ".join(differences), proposal, now=PlanState.MOVED)
         with self._store.begin() as tx:
-            first = replace(first, by=self._rights.person(tx, proposal.requester) or Principal(id=proposal.requester))
-            decision = self._rights.decide_action(tx, first, action.verb, plan.target)
-            undoes = runs.get_run(tx.sql, proposal.undo_of) if proposal.undo_of else None
+            first = replace(
+                first, by=self._authorizer.person(tx, proposal.requester) or Principal(id=proposal.requester)
+            )
+            decision = self._authorizer.decide_action(tx, first, action.verb, plan.target)
+            undo_of = runs.get_run(tx.sql, proposal.undo_of) if proposal.undo_of else None
         if not decision.allowed:
             raise Rejected(
-                f"The world moved since plan {proposal.short_handle}. {denied(decision)}", code="denied", status=403
+                f"Plan {proposal.short_handle} is out of date. {denied(decision)}", code="denied", status=403
             )
-        again = PlanStep(action=action, args=args, request=first, decision=decision, undo_of=undoes)
+        again = PlanStep(action=action, args=args, request=first, decision=decision, undo_of=undo_of)
         shown = self._plan(again, differences)
-        message = (
-            f"The world moved since plan {proposal.short_handle}: {'; '.join(differences)}. Nothing was "
-            "done. The new plan:"
-        )
+        message = f"Plan {proposal.short_handle} is out of date. Nothing was done. The new plan:"
         return replace(shown, text=f"{message}\n{shown.text}", ok=False)
 
     def _undo(self, step: UndoStep, request: Request) -> Reply:
-        """The words that a run left are asked as if they had been typed; where the watch asks, the run allows it."""
+        """Plan the undo command of a run as if it had been typed. The scheduler's right to it comes from the run."""
         run = step.run
         verb, rest = split_verb(run.undo)
         action = self._registry.action(verb)
         asked = replace(request, text=run.undo)
-        args = parser.parse(action.args, rest, asked.incident_id, action.usage, known=self._rights.known_names(asked))
+        args = parser.parse(
+            action.args, rest, asked.incident_id, action.usage, known=self._authorizer.known_names(asked)
+        )
         with self._store.begin() as tx:
-            decision = self._rights.decide_undo(tx, asked, verb, action.target(args), step.reason)
+            decision = self._authorizer.decide_undo(tx, asked, verb, action.target(args), step.reason)
         if not decision.allowed:
             self._record(asked, Code.DENIED, decision.reason)
             return Reply(text=denied(decision), ok=False)
         return self._plan(PlanStep(action=action, args=args, request=asked, decision=decision, undo_of=run))
 
-    def _hear_opinion(self, request: Request, verb: str, target: str) -> None:
-        """Raises `DeniedExternally` when the second opinion is against it; not about the watch's undo of an approved
-        plan.
+    def _check_external_policy(self, request: Request, verb: str, target: str) -> None:
+        """Raises `DeniedExternally` if the external policy denies it. An undo by the scheduler is not asked about: the
+        approved plan announced it.
         """
-        if self._rights.external_policy is None or not request.by.human:
+        if self._authorizer.external_policy is None or not request.by.human:
             return
         with self._store.begin() as tx:
-            opinion = self._rights.external_denial(tx, request, verb, target)
-        objection = opinion()
+            find_objection = self._authorizer.external_denial(tx, request, verb, target)
+        objection = find_objection()
         if objection:
             raise DeniedExternally(denied(Decision(allowed=False, reason=objection)), target)
 
@@ -323,8 +323,8 @@ class Dispatcher:
         target: str = "",
         now: PlanState = PlanState.STOPPED,
     ) -> None:
-        """What became of it; a plan that was approved gets no run any more, and is `now` this."""
+        """Record a refusal or an answer. A plan gets the state `now`: it can no longer run."""
         with self._store.begin() as tx:
             if proposal is not None:
-                drawn_up.set_stopped(tx, proposal.handle, now)
+                plan_rows.set_stopped(tx, proposal.handle, now)
             audit_log.append(tx, [request_entry(request, code, message, proposal, target=target)])

@@ -1,7 +1,7 @@
-"""A verb's arguments as a form, and what was filled in as the words that would have said it. Pure.
+"""A verb's arguments as a form, and a filled-in form as the command that it stands for. Pure.
 
-The form is made of the same fields that the grammar reads, and each blank is read by its own kind. So a verb that is
-added has its form by that, and nothing can be filled in that could not have been typed.
+The form is made of the same arguments that the parser reads, and each field is parsed by its own argument type. So a
+new verb has a form without further work, and a form accepts nothing that could not have been typed.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from bot.core.action import Action
 from bot.core.command import Command, KnownNames
 from bot.core.errors import Rejected
 from bot.core.form import Form, FormField, SubmittedForm
-from bot.lib.text import spell
+from bot.lib.text import spell_duration
 
-_SEVERAL = 2  #: arguments; a single one is quicker typed
+_MIN_ARGUMENTS = 2  #: a single one is faster typed
 
 
 def form_of(
     command: Command[Any] | Action[Any], *, known: KnownNames, here: int | None = None, limits: Mapping[str, str]
 ) -> Form | None:
-    """None where the verb alone says all, or lacks one word only. `here`: in whose thread it was said."""
+    """None if the verb needs no argument, or has only one. `here`: the incident of the thread."""
     parts = parser.arguments_of(command.args)
-    if len(parts) < _SEVERAL or all(part.optional for part in parts):
+    if len(parts) < _MIN_ARGUMENTS or all(part.optional for part in parts):
         return None
     return Form(
         verb=command.verb,
         summary=command.summary,
-        fields=tuple(_blank(part, known, here) for part in parts),
+        fields=tuple(_form_field(part, known, here) for part in parts),
         limits=tuple(f"{name}: {limit}" for name, limit in limits.items()),
     )
 
@@ -50,7 +50,7 @@ def form_of(
 def fill(
     command: Command[Any] | Action[Any], values: Mapping[str, str], *, known: KnownNames, here: int | None = None
 ) -> SubmittedForm:
-    """`values`: by the blanks' names; one that is absent was left empty."""
+    """`values`: by the names of the fields; one that is absent was left empty."""
     taken: dict[str, object] = {}
     wrong: dict[str, str] = {}
     for part in parser.arguments_of(command.args):
@@ -66,7 +66,7 @@ def fill(
     return SubmittedForm(text=f"{command.verb} {parser.format_arguments(command.args(**taken))}".strip())
 
 
-def _blank(part: Argument, known: KnownNames, here: int | None) -> FormField:
+def _form_field(part: Argument, known: KnownNames, here: int | None) -> FormField:
     kind = part.type
     return FormField(
         name=part.name,
@@ -92,9 +92,9 @@ def _hint(part: Argument) -> str:
         case Integer():
             message = f"{kind.minimum} to {kind.maximum}"
         case Duration():
-            message = f"{spell(kind.minimum)} to {spell(kind.maximum)}, such as 90s, 30m, 2h or 1d12h"
+            message = f"{spell_duration(kind.minimum)} to {spell_duration(kind.maximum)}, such as 90s, 30m, 2h or 1d12h"
         case Matchers():
-            message = "One or more of name=value, name!=value, name=~regex, name!~regex, with spaces between them"
+            message = "One or more of name=value, name!=value, name=~regex, name!~regex, separated by spaces"
         case Person():
             message = "Such as ana or @ana; me is you"
         case IncidentNumber():

@@ -1,7 +1,7 @@
-"""What is somebody's to look after, seen in the ask's own transaction: incidents, plans, and who is on call.
+"""The overview of `home`, read in the request's own transaction: incidents, plans, runs, and who is on call.
 
-A plan waits for somebody when their yes would count if they said it now: the same is asked here as of the yes itself,
-and that one is asked it again.
+A plan is listed for approval if the requester's approval would count now. The check is the one that an approval itself
+has to pass, and it is made again then.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from bot.core.command import Overview
 from bot.core.errors import Rejected
 from bot.core.plan import Proposal, Risk
 from bot.core.request import Request
-from bot.store import plans as drawn_up
+from bot.store import plans as plan_rows
 from bot.store import run_states, views
 from bot.store.transaction import Tx
 
-#: Plans that are looked at; they wait for a quarter of an hour, so there are hardly ever more.
+#: The most plans that are read. A plan waits for 15 minutes, so there are hardly ever more.
 _MOST_PLANS = 100
-#: Runs that are looked at, and of how long.
+#: The most runs that are read, and their greatest age.
 _MOST_RUNS, _RUNS_OF = 50, timedelta(days=1)
 
 
 def home_view(tx: Tx, authorizer: Authorizer, request: Request, risks: Mapping[str, Risk], limit: int) -> Overview:
-    """`risks`: of each action; `limit`: of the incidents."""
+    """`risks`: by verb; `limit`: the most incidents."""
     services = authorizer.policy.on_call_for(request.by.id)
     held = views.own_incidents(tx.sql, request.by.id, sorted(services), limit)
-    waiting = drawn_up.waiting_plans(tx.sql, tx.now, _MOST_PLANS)
+    waiting = plan_rows.waiting_plans(tx.sql, tx.now, _MOST_PLANS)
     return Overview(
         incidents=held.incidents,
         more=held.count - len(held.incidents),
@@ -48,7 +48,7 @@ def home_view(tx: Tx, authorizer: Authorizer, request: Request, risks: Mapping[s
 
 
 def _counts(tx: Tx, authorizer: Authorizer, request: Request, proposal: Proposal, risk: Risk | None) -> bool:
-    """Whether the asker's yes to it would count. `risk` None: this version does not have its verb."""
+    """Whether the requester's approval of it would count. `risk` None: this version does not have its verb."""
     if risk is None or not authorizer.ever_allowed(request.by, YES):
         return False
     identity, verdict = (

@@ -1,8 +1,8 @@
-"""Whether an incident's number that came back from outside still means the incident that it was sent out for. Pure.
+"""Checks that the number on a button still means the incident that the button was made for. Pure.
 
-Numbers are given anew after a restore from a backup, while cards in chats keep their buttons for years. So a button
-says its incident's mark as well (`marking`), and is refused where the incident of that number has another one. What
-people type is their own view of now, and is taken as it is.
+After a restore from a backup numbers are given out again, while cards in chats keep their buttons for years. So a
+button carries the incident marker too (`core.incident_marker`), and is refused if the incident of that number has
+another marker. A typed number is taken as it is.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ANOTHER_INCIDENT = "another_incident"
 
 
 def check_incident_numbers(args: A, request: Request, known: Callable[[int], Incident | None]) -> A:
-    """The arguments with plain numbers. `known`: the incident of a number.
+    """The arguments with plain numbers. `known`: finds the incident of a number.
 
-    A button of before there were marks is believed on the card of that very incident, as the database knows it. The
-    refusal is the same whether or not there is an incident of that number: whoever may not see it learns nothing.
+    A button from before there were markers is accepted only on the card of that incident, as the database knows it. The
+    refusal is the same whether or not an incident of that number exists, so it reveals nothing.
 
     Raises:
         Rejected: a number was meant for another incident.
@@ -46,8 +46,8 @@ def check_incident_numbers(args: A, request: Request, known: Callable[[int], Inc
 
 def _another(number: int) -> Rejected:
     return Rejected(
-        f"This button was made for another incident than the one that is #{int(number)} now: the database was restored"
-        " from a backup since, or the button is too old to tell. Nothing was done. `incidents` lists what is open.",
+        f"This button belongs to another incident than the one that is #{int(number)} now: the database was restored"
+        " from a backup since, or the button is too old to tell. Nothing was done. `incidents` lists all unresolved.",
         code=ANOTHER_INCIDENT,
         status=409,
     )

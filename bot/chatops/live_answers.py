@@ -1,7 +1,8 @@
-"""An answer that moves: what a question found is told again as the world goes on, until it rests or nobody can care.
+"""A live answer: the answer of a read-only command is updated while the state that it shows is changing.
 
-The answer itself is the channel's to show; below it one message is edited in place, and only when there is something
-new. Nothing of this is stored: it is lost at a restart, and whoever still wants to know asks again.
+The channel shows the first answer itself. Below it one message is edited in place, only when the text has changed,
+until the state is stable or 15 minutes are over. Nothing of this is stored: after a restart the updates stop, and the
+command has to be typed again.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from bot.core.request import Reply, Request
 
 logger = logging.getLogger(__name__)
 
-#: A chat takes one message a second from us for everything.
+#: A chat accepts about one message a second from the bot, for all its messages.
 EVERY_S = 5.0
 LASTS_S = 15 * 60.0
-#: So many answers at a time; more are told once, as they are.
+#: The most live answers at a time; any more are answered once and not updated.
 MOST = 8
 
 Inspect = Callable[[], Outcome]
@@ -31,58 +32,60 @@ Inspect = Callable[[], Outcome]
 
 @dataclass
 class LiveAnswers:
-    """`messengers`: the channels that can say a line of their own, by name; elsewhere an answer is told once."""
+    """`messengers`: the channels that can post a message on their own, by name; elsewhere an answer is not updated."""
 
     messengers: Mapping[str, Messenger]
     every_s: float = EVERY_S
     lasts_s: float = LASTS_S
-    _over: threading.Event = field(default_factory=threading.Event)
-    _places: set[tuple[str, str, str]] = field(default_factory=set)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _updating: set[tuple[str, str, str]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def reply(self, request: Request, outcome: Outcome, look: Inspect) -> Reply:
-        """What was found, as the reply; from here on it is followed where it moves."""
+        """The reply for that outcome. If it is `live`, updates of it begin."""
         if outcome.live:
             self._begin(request, outcome.message, look)
         return reply_of(outcome)
 
     def stop(self) -> None:
-        """Tell nothing more."""
-        self._over.set()
+        """Send no more updates."""
+        self._stopped.set()
 
     def _begin(self, request: Request, shown: str, look: Inspect) -> None:
         channel, key = self.messengers.get(request.channel), (request.channel, request.thread, request.text)
         with self._lock:
-            if channel is None or not request.thread or key in self._places or len(self._places) >= MOST:
+            if channel is None or not request.thread or key in self._updating or len(self._updating) >= MOST:
                 return
-            self._places.add(key)
+            self._updating.add(key)
 
-        def act() -> None:
+        def update() -> None:
             try:
-                self._follow(channel, request, shown, look)
+                self._update(channel, request, shown, look)
             except (Rejected, Undelivered) as trouble:
-                logger.info("an answer is no longer followed", extra={"place": request.channel, "why": trouble.message})
+                logger.info(
+                    "a live answer is no longer updated", extra={"place": request.channel, "why": trouble.message}
+                )
             except Exception:
-                # The edge of a path of its own: nobody waits for it.
-                logger.exception("an answer cannot be followed", extra={"place": request.channel})
+                # The edge of a thread of its own: nobody waits for it.
+                logger.exception("a live answer cannot be updated", extra={"place": request.channel})
             finally:
                 with self._lock:
-                    self._places.discard(key)
+                    self._updating.discard(key)
 
-        threading.Thread(target=act, name=f"following-{request.channel}", daemon=True).start()
+        threading.Thread(target=update, name=f"live-answer-{request.channel}", daemon=True).start()
 
-    def _follow(self, channel: Messenger, request: Request, shown: str, look: Inspect) -> None:
-        until, ref, moves = monotonic() + self.lasts_s, "", True
-        while moves and monotonic() < until and not self._over.wait(self.every_s):
+    def _update(self, channel: Messenger, request: Request, shown: str, look: Inspect) -> None:
+        until, ref, live = monotonic() + self.lasts_s, "", True
+        while live and monotonic() < until and not self._stopped.wait(self.every_s):
             found = look()
-            moves = found.live
+            live = found.live
             if found.message != shown:
                 shown = found.message
                 ref = channel.post(f"{request.text}: {shown}", request.thread, instead_of=ref)
 
 
 def reply_of(outcome: Outcome) -> Reply:
-    """As text; as a card where there is something to press."""
+    """The outcome as text, and as a card if it has buttons."""
     title, *lines = outcome.message.splitlines() or [""]
     card = Card(title=title, lines=tuple(lines), buttons=outcome.buttons) if outcome.buttons else None
     return Reply(text=outcome.message, ok=outcome.result is Result.DONE, card=card)

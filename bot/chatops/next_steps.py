@@ -1,4 +1,4 @@
-"""What is left to do for an ask once its transaction is committed: plan, run, plan the way back; and its record."""
+"""The work that follows the commit of a request: plan an action, run a plan, or plan an undo."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanStep:
-    """An action that may be planned."""
+    """An action that the requester may use, to be planned."""
 
     action: Action[Any]
     args: object
@@ -36,27 +36,27 @@ class PlanStep:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunStep:
-    """A plan that has all its approvals, and runs now."""
+    """A plan that has all its approvals, to be run now."""
 
     proposal: Proposal
     requester: Principal
     decision: Decision
-    outside: Mapping[Account, str] = field(default_factory=dict)  #: what platforms have just said against accounts
+    account_problems: Mapping[Account, str] = field(default_factory=dict)  #: reported by the platforms just now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UndoStep:
-    """A run whose undo is asked for in the words that it left."""
+    """A run to be undone, by the undo command that it left."""
 
     run: Run
-    reason: str = ""  #: where the watch asks: what its plan announced has come
+    reason: str = ""  #: of a timed undo or a failed check: why it is due
 
 
 NextStep = PlanStep | RunStep | UndoStep
 
 
 class DeniedExternally(Rejected):
-    """The second opinion is against it."""
+    """The external policy denies it."""
 
     def __init__(self, message: str, target: str) -> None:
         super().__init__(message, code="denied", status=403)
@@ -64,7 +64,7 @@ class DeniedExternally(Rejected):
 
 
 def request_of(proposal: Proposal, by: Principal) -> Request:
-    """The ask that a plan was drawn up for, in the name of its asker as they are now."""
+    """The request that a plan was made for, with the requester's present roles."""
     return Request(
         by=by,
         text=proposal.command,
@@ -76,12 +76,12 @@ def request_of(proposal: Proposal, by: Principal) -> Request:
 
 
 def proposal_for(step: PlanStep, plan: Plan, needs: int, *, now: datetime) -> Proposal:
-    """The plan of a step, to be shown; with which account it was asked for is added where it is stored."""
-    request, verb, message = step.request, step.action.verb, standalone_command(step)
+    """The plan of a step, to be shown. The requester's account is added when it is stored."""
+    request, verb, command = step.request, step.action.verb, standalone_command(step)
     return Proposal(
         handle=secrets.token_hex(16),
         verb=verb,
-        command=message,
+        command=command,
         requester=request.by.id,
         channel=request.channel,
         incident_id=request.incident_id,
@@ -89,14 +89,14 @@ def proposal_for(step: PlanStep, plan: Plan, needs: int, *, now: datetime) -> Pr
         approvals_needed=needs,
         state=PlanState.SHOWN,
         plan=plan,
-        digest=plan_digest(plan_bytes(verb, message, plan)),
+        digest=plan_digest(plan_bytes(verb, command, plan)),
         undo_of=step.undo_of.id if step.undo_of else "",
         thread=request.thread,
     )
 
 
 def standalone_command(step: PlanStep) -> str:
-    """The asker's words, or where those lean on names that are known now, words that mean the same without them."""
+    """The text as typed; if it depends on names or a thread known only now, an equivalent text that does not."""
     action, request = step.action, step.request
     verb, rest = split_verb(request.text)
     try:
@@ -107,22 +107,23 @@ def standalone_command(step: PlanStep) -> str:
 
 
 def inspect(look: Callable[[], Found]) -> Found:
-    """What a look at the world finds. It only reads, so that whatever goes wrong, nothing was done, and that is said.
+    """The result of a read-only function. Whatever fails in it, nothing was done, and the refusal says so.
 
     Raises:
-        Rejected: it refuses, or what is there is not as the action can read it.
+        Rejected: it refuses, or cannot read the present state.
     """
     try:
         return look()
     except (Rejected, Unavailable):
         raise
     except (Conflict, OutcomeUnknown) as trouble:
-        message = (
-            f"It changed, or did not answer, while it was looked at: {trouble.message.rstrip('.')}. Nothing was done."
-        )
-        raise Rejected(f"{message} Ask again.", code="not_seen", status=409) from None
+        reason = trouble.message.rstrip(".")
+        message = f"The target changed, or did not answer, while it was read: {reason}. Nothing was done. Try again."
+        raise Rejected(message, code="not_seen", status=409) from None
     except Exception:
-        # The edge of the path: whoever asked gets an answer, and a plan that was approved does not wait for ever.
-        logger.exception("a look at the world failed")
-        message = "The bot cannot read what is there, which is a fault of its own; its log has it. Nothing was done."
+        # The edge of the path: the requester gets an answer, and an approved plan does not wait for ever.
+        logger.exception("reading the present state failed")
+        message = (
+            "The bot could not read the present state, because of a bug; its log has the details. Nothing was done."
+        )
         raise Rejected(message, code="not_read", status=500) from None

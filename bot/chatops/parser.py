@@ -1,11 +1,12 @@
-"""The one grammar: the words after a verb to a command's typed arguments, and back. Pure, the same for every mouth.
+"""The one parser: the text after a verb to a command's typed arguments, and back. Pure, the same for every channel.
 
-A command declares a frozen dataclass whose fields are annotated with their `kinds`. Fields without `Keyword` come
-first, in their order; those with it may follow in any order, each behind its word. What is not understood is refused
-whole.
+A command declares a frozen dataclass whose fields are annotated with an argument type (`arguments`). Fields without
+`Keyword` come first, in their order; those with it are clauses and may follow in any order, each behind its keyword. If
+any part of a line is not understood, the whole line is refused.
 
-The trap: the text of a clause goes on to the end of the line, so a clause behind it would be swallowed, and "because
-of the load for 30m" would be done for ever. Where its end could be a clause that was not given, it is asked back.
+The trap: the free text of a clause goes on to the end of the line and would swallow a clause behind it: "because of the
+load for 30m" would then never be undone. If the end of the text could be a missing clause, the line is refused with a
+question.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class Argument:
 
     name: str
     type: ArgumentType
-    keyword: str  #: the word it stands behind, "" where it has none
-    default: object  #: MISSING where it has to be said
-    number_may_follow: bool = False  #: what follows it may begin with a number
+    keyword: str  #: the word in front of it, "" if it has none
+    default: object  #: MISSING if it is required
+    number_may_follow: bool = False  #: the next argument may begin with a number
 
     @property
     def optional(self) -> bool:
@@ -42,46 +43,46 @@ class Argument:
 
 
 def parse(kind: type[A], rest: str, here: int | None, usage: str, *, known: KnownNames = _NOTHING_KNOWN) -> A:
-    """The arguments of type `kind` in the words after the verb.
+    """The arguments of type `kind` in the text after the verb.
 
     Args:
-        here: the incident in whose thread it was said.
-        known: the names that exist, by what they are of: {"service": [...], "person": {"U1": "ana", "ana": "ana"}}.
-            Where a sort is not in it, any well-formed name is taken.
+        here: the incident of the thread.
+        known: the existing names, by sort: {"service": [...], "person": {"U1": "ana", "ana": "ana"}}. For a sort that
+            is not in it, any well-formed name is accepted.
 
     Raises:
         Rejected: what is wrong, that nothing was done, and the usage.
     """
-    reading = _Reading(
+    line_parser = _LineParser(
         arguments_of(kind), Tokens(rest, usage), ArgumentSlot(field="", usage=usage, thread_incident=here, known=known)
     )
-    reading.take_plain()
-    reading.take_clauses()
-    return kind(**reading.values)
+    line_parser.take_plain()
+    line_parser.take_clauses()
+    return kind(**line_parser.values)
 
 
 def usage(kind: type, verb: str) -> str:
     """ "scale <service> <replicas 0-50> [for <duration>]"."""
-    return " ".join([verb, *map(_shape, arguments_of(kind))])
+    return " ".join([verb, *map(_usage_part, arguments_of(kind))])
 
 
 def format_arguments(args: object) -> str:
-    """The words after the verb that `parse` takes for these arguments, wherever they are said."""
-    return " ".join(_written(args))
+    """The text after the verb that `parse` reads as these arguments, in any channel or thread."""
+    return " ".join(_format_parts(args))
 
 
 def arguments_of(kind: type) -> tuple[Argument, ...]:
-    """The arguments of that type, those without a word first.
+    """The arguments of that type, those without a keyword first.
 
     Raises:
-        TypeError: the dataclass cannot be read: a bug of its author, which the contract test of commands finds.
+        TypeError: the dataclass is not valid. The contract test of all commands finds that.
     """
     hints = get_type_hints(kind, include_extras=True)
     made = [_field(one.name, hints[one.name], one.default) for one in fields(kind)]
     plain = [one for one in made if not one.keyword]
     clauses = [one for one in made if one.keyword]
     if any(isinstance(one.type, FreeText) for one in (plain if clauses else plain[:-1])):
-        raise TypeError(f"{kind.__qualname__}: nothing can follow a Text that has no word of its own")
+        raise TypeError(f"{kind.__qualname__}: nothing can follow a FreeText that has no Keyword")
     followed = [
         replace(one, number_may_follow=isinstance(after.type, FreeText | Integer)) for one, after in pairwise(plain)
     ]
@@ -89,7 +90,7 @@ def arguments_of(kind: type) -> tuple[Argument, ...]:
 
 
 def incident_numbers(args: object) -> dict[str, int]:
-    """The incidents' numbers among the arguments, by their fields."""
+    """The incident numbers among the arguments, by field."""
     named = [one.name for one in arguments_of(type(args)) if isinstance(one.type, IncidentNumber)]
     return {name: number for name in named if isinstance(number := getattr(args, name), int)}
 
@@ -97,7 +98,7 @@ def incident_numbers(args: object) -> dict[str, int]:
 def parse_argument(
     part: Argument, message: str, here: int | None, usage: str, *, known: KnownNames = _NOTHING_KNOWN
 ) -> object:
-    """One argument alone, from words that are all its own; else as `parse`."""
+    """One argument from a text of its own, such as a field of a form; else as `parse`."""
     line = Tokens(message, usage)
     slot = ArgumentSlot(field=part.name, usage=usage, thread_incident=here, known=known)
     value = part.type.parse(line, slot)
@@ -106,8 +107,8 @@ def parse_argument(
     return value
 
 
-class _Reading:
-    """One sentence while it is read."""
+class _LineParser:
+    """One line while it is parsed."""
 
     def __init__(self, of: tuple[Argument, ...], tokens: Tokens, slot: ArgumentSlot) -> None:
         self.values: dict[str, Any] = {}
@@ -115,7 +116,7 @@ class _Reading:
         self._slot = slot
         self._plain = [one for one in of if not one.keyword]
         self._clauses = {one.keyword: one for one in of if one.keyword}
-        self._last = ""  #: what was read last, for "after the ..."
+        self._last = ""  #: the last argument that was read, for "after the ..."
 
     def take_plain(self) -> None:
         for one in self._plain:
@@ -141,7 +142,7 @@ class _Reading:
         if one is None:
             raise self._not_understood(word)
         if one.name in self.values:
-            raise self._slot.refusal(f"`{word}` was said twice.")
+            raise self._slot.refusal(f"`{word}` is given twice.")
         self._tokens.take(len(word))
         return one
 
@@ -149,7 +150,7 @@ class _Reading:
         return one.type.parse(self._tokens, self._at(one))
 
     def _text(self, one: Argument) -> str:
-        """The text in quotes where they hold all of it, else the rest of the line."""
+        """The quoted text if the quotes hold all of it, else the rest of the line."""
         assert isinstance(one.type, FreeText)
         quoted = self._quoted() if self._tokens.rest.startswith('"') else None
         if quoted is not None:
@@ -158,8 +159,8 @@ class _Reading:
         for other in self._clauses.values():
             if other is not one and other.name not in self.values and self._ends_with(message, other):
                 raise self._slot.refusal(
-                    f"Is `{other.keyword}` at the end a part of the text?"
-                    f" Put it before `{one.keyword}`, or the whole text into double quotes.",
+                    f"Is `{other.keyword}` at the end part of the text?"
+                    f" If not, put it before `{one.keyword}`; else put the text in double quotes.",
                     code="ambiguous",
                 )
         return message
@@ -176,7 +177,7 @@ class _Reading:
         return message
 
     def _ends_with(self, message: str, clause: Argument) -> bool:
-        """Whether the end of that text could be read as the clause."""
+        """Whether the end of that text could be parsed as the clause."""
         _, found, tail = f" {message}".rpartition(f" {clause.keyword} ")
         line = Tokens(tail, self._slot.usage)
         try:
@@ -198,19 +199,19 @@ class _Reading:
 def _field(name: str, hint: object, default: object) -> Argument:
     marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
     kinds = [mark for mark in marks if hasattr(mark, "parse")]
-    words = [mark.keyword for mark in marks if isinstance(mark, Keyword)]
-    if len(kinds) != 1 or len(words) > 1:
-        raise TypeError(f"the field {name} needs one kind, Annotated[..., Name()], and no more than one After")
-    return Argument(name=name, type=kinds[0], keyword="".join(words), default=default)
+    keywords = [mark.keyword for mark in marks if isinstance(mark, Keyword)]
+    if len(kinds) != 1 or len(keywords) > 1:
+        raise TypeError(f"the field {name} needs one argument type, Annotated[..., Name()], and at most one Keyword")
+    return Argument(name=name, type=kinds[0], keyword="".join(keywords), default=default)
 
 
-def _shape(one: Argument) -> str:
+def _usage_part(one: Argument) -> str:
     message = f"<{one.type.usage(one.name)}>"
     message = f"{one.keyword} {message}" if one.keyword else message
     return f"[{message}]" if one.optional else message
 
 
-def _written(args: object) -> Iterator[str]:
+def _format_parts(args: object) -> Iterator[str]:
     for one in arguments_of(type(args)):
         value = getattr(args, one.name)
         if one.optional and value == one.default:

@@ -1,4 +1,4 @@
-"""All that can be said, by verb: what `commands/` holds, as the gate and its parts are given it."""
+"""What the dispatcher needs of the registry: arguments of stored plans, known names, and forms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.core.request import Request, split_verb
 
 
 def args_of(registry: Registry, proposal: Proposal) -> object:
-    """A plan's words, read again."""
+    """The arguments of a plan, parsed again from its command."""
     _, rest = split_verb(proposal.command)
     action = registry.actions[proposal.verb]
     return parser.parse(action.args, rest, proposal.incident_id, action.usage)
@@ -24,18 +24,18 @@ def args_of(registry: Registry, proposal: Proposal) -> object:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestParts:
-    """What every ask is served with."""
+    """The objects that every request needs."""
 
     registry: Registry
-    break_glass: BreakGlass  #: with the rights
+    break_glass: BreakGlass  #: with the authorizer
 
 
 def known_names(people: People, services: Sequence[str], registry: Registry, request: Request) -> KnownNames:
-    """The names that may be said. A person is also their account where it is said, and the asker is `me`.
+    """The names that arguments may use. A person may also be named by their account in that channel, or by `me`.
 
-    `services`: where none is listed, any well-formed name is taken.
+    `services`: if none is configured, any well-formed name is accepted.
     """
-    mentioned = {account: one for (place, account), one in people.accounts.items() if place == request.channel}
+    mentioned = {account: one for (channel, account), one in people.accounts.items() if channel == request.channel}
     names: dict[str, Collection[str]] = {
         "person": {**mentioned, **{one: one for one in people.persons}, "me": request.by.id},
         "command": tuple(registry.all),
@@ -44,23 +44,25 @@ def known_names(people: People, services: Sequence[str], registry: Registry, req
 
 
 def form_of(parts: RequestParts, request: Request) -> Form | None:
-    """The form of a verb that was said without its arguments, where the asker may say it somewhere, some time."""
+    """The form of a verb that was typed without arguments; None if the requester may never use the verb."""
     verb, rest = split_verb(request.text)
-    message, rights = parts.registry.all.get(verb), parts.break_glass.authorizer
-    if message is None or rest or not request.by.id or not rights.ever_allowed(request.by, verb):
+    command, authorizer = parts.registry.all.get(verb), parts.break_glass.authorizer
+    if command is None or rest or not request.by.id or not authorizer.ever_allowed(request.by, verb):
         return None
     action = parts.registry.actions.get(verb)
     limits = action.limits if action else {}
-    return forms.form_of(message, known=rights.known_names(request), here=request.incident_id, limits=limits)
+    return forms.form_of(command, known=authorizer.known_names(request), here=request.incident_id, limits=limits)
 
 
 def fill(parts: RequestParts, request: Request, values: Mapping[str, str]) -> SubmittedForm:
-    """Whether they may say it is decided when the words are asked. Of a verb that is no more, and for somebody who is
-    not known, only the verb is left, to be refused like any other words."""
+    """The command that a filled-in form stands for, or its errors. Authorization follows when the command is handled.
+
+    For an unknown verb or an unknown requester the command is the verb alone, which the dispatcher then refuses.
+    """
     verb, _ = split_verb(request.text)
-    message = parts.registry.all.get(verb)
-    if message is None or not request.by.id:
+    command = parts.registry.all.get(verb)
+    if command is None or not request.by.id:
         return SubmittedForm(text=verb)
     return forms.fill(
-        message, values, known=parts.break_glass.authorizer.known_names(request), here=request.incident_id
+        command, values, known=parts.break_glass.authorizer.known_names(request), here=request.incident_id
     )

@@ -1,9 +1,9 @@
-"""One typed sentence, word by word, and what is said of a word that cannot be: pure, the floor that `kinds` stands on.
+"""Splits a typed line into tokens, and words the refusals about them: pure, the base of `arguments`.
 
-Words are parted by spaces and tabs alone. Quotes count where a word or a matcher's value begins, and only there: an
-apostrophe inside of a word is a letter, so that every kind of word can refuse it in its own terms. In double quotes
-`\\"` is a quote and `\\\\` a backslash, and a backslash before anything else is itself, because regular expressions are
-full of them; between single quotes everything is itself.
+Words are separated by spaces and tabs alone. A quote counts only at the beginning of a word or of a matcher's value: an
+apostrophe inside a word is a letter, so that each argument type refuses it in its own terms. In double quotes `\\"` is
+a quote and `\\\\` a backslash; a backslash before any other character is itself, because regular expressions are full
+of them. In single quotes every character is itself.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _LOOKALIKES = str.maketrans("асԁеһіјӏорԛѕтԝхуαικνορτυχ"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArgumentSlot:
-    """The place of one value: which field it is for, and what is known where it was said."""
+    """The slot of one value: the field that it is for, and the context of the request."""
 
     field: str
     usage: str
-    thread_incident: int | None = None  #: in whose thread it was said
+    thread_incident: int | None = None  #: the incident of the thread
     known: KnownNames
-    number_may_follow: bool = False  #: what comes next may begin with a number of its own
+    number_may_follow: bool = False  #: the next argument may begin with a number of its own
 
     @property
     def noun(self) -> str:
         return self.field.replace("_", " ")
 
     def refusal(self, message: str, *, code: str = "not_understood") -> Rejected:
-        """`said`: what is wrong, a whole sentence."""
+        """`message`: what is wrong, a whole sentence."""
         return Rejected(f"{message} Nothing was done. Usage: {self.usage}", code=code)
 
     def missing(self, asked: str = "") -> Rejected:
@@ -51,7 +51,7 @@ class ArgumentSlot:
 
 
 class Tokens:
-    """What is left of the sentence."""
+    """The rest of the line, not yet parsed."""
 
     def __init__(self, message: str, usage: str) -> None:
         self.rest = message.strip()
@@ -63,7 +63,7 @@ class Tokens:
         return found[0] if found else ""
 
     def next_word(self) -> str:
-        """Take the next word; "" at the end, or where nothing stands between quotes.
+        """Take the next word; "" at the end, or for empty quotes.
 
         Raises:
             Rejected: a quote is not closed, or something touches the closing one.
@@ -71,7 +71,7 @@ class Tokens:
         return self.next_quoted() if self.rest[:1] in _QUOTED else self.take(len(self.peek()))
 
     def next_quoted(self) -> str:
-        """Take what stands in the quotes here."""
+        """Take the quoted text that begins here."""
         mark = self.rest[0]
         found = _QUOTED[mark].match(self.rest)
         if found is None:
@@ -94,25 +94,25 @@ class Tokens:
 
 
 def quote(message: str) -> str:
-    """As one word of a sentence, whatever is in it."""
+    """As one quoted word, whatever characters it has."""
     escaped = message.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def quote_if_needed(message: str) -> str:
-    """As one word, quoted only where it has to be."""
+    """As one word, quoted only if needed."""
     return message if _PLAIN.fullmatch(message) else quote(message)
 
 
 def shorten(message: str) -> str:
-    """As it is shown in a refusal. Of `--flag=value` only the flag: a value may be long, or a secret."""
+    """A text as a refusal quotes it. Of `--flag=value` only the flag is shown: a value may be long, or a secret."""
     if message.startswith("-") and "=" in message:
         message = f"{message.partition('=')[0][: _MOST_SHOWN - 1]}=..."
     return repr(message if len(message) <= _MOST_SHOWN else f"{message[:_MOST_SHOWN]}...")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known one that was probably meant: that looks the same, else that is spelt nearly so. None: none is near."""
+    """The known name that was probably meant: one that looks the same, else one of similar spelling; else None."""
     folded = unicodedata.normalize("NFKC", word[:80]).casefold().translate(_LOOKALIKES).strip("@")
     by_tail = {name.rpartition("/")[2].casefold(): name for name in sorted(known, reverse=True)}
     forms = by_tail | {name.casefold(): name for name in by_tail.values()} | {name.casefold(): name for name in known}
@@ -121,7 +121,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def list_names(names: Collection[str]) -> str:
-    """ "prod/api or staging/api", of many only the first few."""
+    """ "prod/api or staging/api"; of many names only the first few."""
     listed = sorted(names)
     if len(listed) > _MOST_OFFERED:
         return f"{', '.join(listed[:_MOST_OFFERED])} or {len(listed) - _MOST_OFFERED} more"
@@ -129,10 +129,10 @@ def list_names(names: Collection[str]) -> str:
 
 
 def resolve_name(word: str, slot: ArgumentSlot, of: str) -> str | None:
-    """The known name that `word` is, or is the last part of; None where it cannot be known.
+    """The known name that equals `word`, or ends with it as its last part; None if no names are known.
 
     Raises:
-        Rejected: it is none, or the last part of several; which of them is for the asker to say.
+        Rejected: there is none, or more than one, which the refusal lists.
     """
     names = slot.known.get(of)
     if names is None:
@@ -144,21 +144,21 @@ def resolve_name(word: str, slot: ArgumentSlot, of: str) -> str | None:
         raise slot.refusal(f"Which {of}: {list_names(meant)}?", code="ambiguous")
     if meant:
         return meant.pop()
-    raise slot.refusal(f"{shorten(word)} is no {of} that is known.{did_you_mean(word, names)}", code="unknown_name")
+    raise slot.refusal(f"{shorten(word)} is not a known {of}.{did_you_mean(word, names)}", code="unknown_name")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ " Did you mean `x`?" where one is near, else ""."""
+    """ " Did you mean `x`?" if a known name is similar, else ""."""
     near = nearest(word, list(known))
     return f" Did you mean `{near}`?" if near else ""
 
 
 def unknown_verb(verb: str, known: Iterable[str]) -> Rejected:
-    """The refusal of a verb that does not exist, with the nearest ones that do."""
+    """The refusal of an unknown verb, with the most similar one that exists."""
     verbs = sorted(known)
     near = get_close_matches(verb, verbs, n=1)
     if near:
         message = f"No command {verb[:40]!r}. Did you mean `{near[0]}`? Nothing was done."
     else:
-        message = f"No command {verb[:40]!r}. Nothing was done. `help` lists what you may say."
+        message = f"No command {verb[:40]!r}. Nothing was done. `help` lists the commands that you may use."
     return Rejected(message, code="unknown_command")

@@ -50,7 +50,7 @@ def sends(house: House, typed: str, account: str = "7", *, private: bool = True)
 
 
 def who_is(house: House, account: str = "7") -> str | None:
-    found = house.desk.person("telegram", account)
+    found = house.dispatcher.person("telegram", account)
     return found.id if found else None
 
 
@@ -58,7 +58,7 @@ def test_a_code_of_one_private_place_sent_in_another_makes_both_accounts_one_per
     reply = sends(house, code(house))
 
     assert (reply.ok, reply.text) == (True, _LINKED)
-    assert house.desk.person("telegram", "7") == BO
+    assert house.dispatcher.person("telegram", "7") == BO
 
 
 def test_what_was_asked_by_a_linked_account_is_done_in_the_persons_name(house: House) -> None:
@@ -109,7 +109,7 @@ def test_both_sides_are_told_at_once(house: House) -> None:
 
     assert answer.text == _LINKED
     assert house.chat.said == [("U2", _WORD)]
-    assert house.hears_from("slack", "U2", "incidents").text == "No incident is open."
+    assert house.hears_from("slack", "U2", "incidents").text == "There are no unresolved incidents."
 
 
 def test_who_speaks_before_they_are_told_is_told_in_the_answer_and_only_there(house: House) -> None:
@@ -118,7 +118,7 @@ def test_who_speaks_before_they_are_told_is_told_in_the_answer_and_only_there(ho
     next_words = [house.hears_from("slack", "U2", "incidents").text for _ in range(2)]
     house.tends()
 
-    assert next_words == [f"{_WORD}\nNo incident is open.", "No incident is open."]
+    assert next_words == [f"{_WORD}\nThere are no unresolved incidents.", "There are no unresolved incidents."]
     assert house.chat.said == []
 
 
@@ -307,7 +307,7 @@ def test_an_account_of_the_settings_cannot_be_linked_to_another(house: House) ->
     reply = house.hears_from("slack", "U1", f"link {code(house)}")
 
     assert reply.text == "This account belongs to somebody else. Nothing was linked, and the code is void."
-    assert house.desk.person("slack", "U1") == ANA
+    assert house.dispatcher.person("slack", "U1") == ANA
 
 
 def test_a_person_has_one_account_in_a_place(house: House) -> None:
@@ -325,7 +325,7 @@ def test_a_person_has_one_account_in_a_place(house: House) -> None:
 def test_whoever_sits_at_the_machine_cannot_be_linked(house: House) -> None:
     reply = house.hears_from("console", "local", f"link {code(house)}")
 
-    assert (reply.ok, house.desk.person("console", "local")) == (False, None)
+    assert (reply.ok, house.dispatcher.person("console", "local")) == (False, None)
 
 
 def test_a_machine_gets_no_code(house: House) -> None:
@@ -386,7 +386,7 @@ def test_unlinking_voids_the_codes_that_the_person_had_asked_for(house: House) -
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        ("unlink", "Which place? Nothing was done. Usage: unlink <place>"),
+        ("unlink", "Which channel? Nothing was done. Usage: unlink <channel>"),
         ("unlink slack", "Your slack account is in the settings; only an admin can remove it. Nothing was done."),
         ("unlink moon", "You have linked no 'moon' account. Nothing was done. `whoami` lists your accounts."),
     ],
@@ -459,7 +459,7 @@ def test_roles_of_slacks_groups_count_in_every_chat_and_only_while_they_are_know
 
     for known in (True, False, None):
         house.groups["U2"] = {"S1": known}
-        person = house.desk.person("telegram", "7")
+        person = house.dispatcher.person("telegram", "7")
         assert person
         roles.append(person.roles)
 

@@ -35,8 +35,8 @@ class Chats:
         self.fakes = (slack, telegram)
         self.slack = Slack(section(slack))
         self.telegram = Telegram(settings(telegram))
-        self.slack.start(house.desk)
-        self.telegram.start(house.desk)
+        self.slack.start(house.dispatcher)
+        self.telegram.start(house.dispatcher)
         telegram.wait(lambda: hears(self.telegram), "Telegram to listen")
         house.reports = replace(house.reports, messengers={"slack": self.slack, "telegram": self.telegram})
         house.tending = replace(house.tending, reports=house.reports)
@@ -104,7 +104,7 @@ def test_whoever_asked_is_told_in_their_direct_messages_without_asking(house: Ho
 
     (told,) = [one for one in chats.fakes[0].messages if one.channel == "DU2"]
     assert told.text.startswith("The telegram account 7 was linked to you at 2026-11-23 12:00 UTC.")
-    assert chats.in_slack("/incidents") == "No incident is open."
+    assert chats.in_slack("/incidents") == "There are no unresolved incidents."
 
 
 @pytest.mark.parametrize("account", [("telegram", "7")])

@@ -78,7 +78,7 @@ def test_row_record_and_page_are_in_one_commit_or_none_of_them_is_there(burning:
 
     assert burning.incidents() == []
     assert burning.audited() == []
-    assert burning.says("glass").text == "Nobody has broken the glass."
+    assert burning.says("glass").text == "Break-glass has not been used."
     assert not burning.says("turn prod/api 6", by=BO).ok
 
 

@@ -107,7 +107,7 @@ def test_in_an_incidents_thread_the_number_may_be_left_out(house: House) -> None
         ("note 1", "What should the note say? Nothing was done. Usage: note <incident> <text>"),
         (
             "frobnicate",
-            "No command 'frobnicate'. Nothing was done. `help` lists what you may say.",
+            "No command 'frobnicate'. Nothing was done. `help` lists the commands that you may use.",
         ),
     ],
 )
@@ -133,7 +133,10 @@ def test_a_resolved_incident_cannot_be_acked_and_the_answer_says_by_whom_and_whe
 def test_resolving_what_still_fires_says_so(house: House) -> None:
     house.hears(alert())
 
-    assert house.says("resolve 1").text == "Incident 1 is resolved. 1 of its alerts still fire."
+    assert (
+        house.says("resolve 1").text
+        == "Incident 1 is resolved. Alerts that still fire: 1. It opens again if they keep firing."
+    )
     assert house.story()[-1].text == "Ana resolved it while 1 alert still fired."
 
 
@@ -149,7 +152,7 @@ def test_the_list_is_worst_first_and_says_who_has_what(house: House) -> None:
 
 
 def test_the_menu_of_a_chat_names_every_verb_actions_too(house: House) -> None:
-    offered = house.desk.menu()
+    offered = house.dispatcher.menu()
 
     assert sorted(one.verb for one in offered) == _VERBS
 
@@ -166,18 +169,18 @@ def test_help_names_what_the_asker_may_say_and_nothing_else(house: House) -> Non
 
 
 def test_people_are_known_by_their_accounts_and_strangers_are_nobody(house: House) -> None:
-    assert house.desk.person("slack", "U1") == ANA
-    assert house.desk.person("slack", "U9") is None
-    assert house.desk.person("telegram", "U1") is None
+    assert house.dispatcher.person("slack", "U1") == ANA
+    assert house.dispatcher.person("slack", "U9") is None
+    assert house.dispatcher.person("telegram", "U1") is None
 
 
 def test_a_cards_place_and_a_pages_key_lead_back_to_the_incident(house: House) -> None:
     house.hears(alert())
     house.drain()
 
-    assert house.desk.incident_at("slack", "slack:1") == 1
-    assert house.desk.incident_at("telegram", "slack:1") is None
-    assert house.desk.incident_paged_as(house.incident().page_key) == 1
+    assert house.dispatcher.incident_at("slack", "slack:1") == 1
+    assert house.dispatcher.incident_at("telegram", "slack:1") is None
+    assert house.dispatcher.incident_paged_as(house.incident().page_key) == 1
 
 
 def test_an_act_that_arrives_hours_late_does_not_close_what_has_opened_again_since(house: House) -> None:
@@ -187,7 +190,7 @@ def test_an_act_that_arrives_hours_late_does_not_close_what_has_opened_again_sin
     house.clock.pass_by(minutes=20)
     house.hears(alert(starts_at=house.clock.at))
 
-    reply = house.desk.handle(
+    reply = house.dispatcher.handle(
         Request(by=ANA, text="resolve 1", channel="pagerduty", idempotency_key="w1", sent_at=said_at)
     )
 

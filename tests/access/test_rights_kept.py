@@ -122,17 +122,17 @@ def test_a_code_is_void_once_the_account_that_asked_for_it_is_somebody_elses(hou
     reply = house.hears_from("telegram", "7", f"link {asked}")
 
     assert reply.text == "Code not valid. Nothing was done. Get a new one: `link`."
-    assert house.desk.person("telegram", "7") is None
+    assert house.dispatcher.person("telegram", "7") is None
 
 
 def test_what_an_account_had_vouched_for_ends_when_it_is_no_longer_the_persons(house: House) -> None:
     house.hears_from("telegram", "7", f"link {code_of(house.hears_from('slack', 'U2', 'link').text)}")
-    before = house.desk.person("telegram", "7")
+    before = house.dispatcher.person("telegram", "7")
 
     house.settle({("slack", "U1"): ANA, ("slack", "U9"): BO})
 
     assert before == BO
-    assert house.desk.person("telegram", "7") is None
+    assert house.dispatcher.person("telegram", "7") is None
     assert house.audited()[-1] is Code.UNLINKED
 
 
@@ -205,7 +205,7 @@ def test_what_was_answered_is_shown_again_to_that_person_with_that_account_alone
     moved = asks("U1")
 
     assert (again.text, again.repeated) == (first.text, True)
-    not_yours = "That was taken up before, and what was answered then is not for this account. Nothing was done."
+    not_yours = "This was received before, and its answer is not for this account. Nothing was done."
     assert [(one.text, one.ok, one.repeated) for one in (other, removed, moved)] == [(not_yours, False, True)] * 3
     assert house.audited().count(Code.PLANNED) == 1
 
@@ -296,16 +296,16 @@ def test_a_gate_that_is_opened_for_a_run_which_has_ended_says_no(house: House) -
 def test_an_answer_is_told_again_only_to_whoever_may_still_ask(house: House, ends: Callable[[House], object]) -> None:
     house.action(risk=Risk.NONE, reads=True)
     looks: list[Inspect] = []
-    house.desk._following = Kept(looks)
+    house.dispatcher._live_answers = Kept(looks)
     house.says("turn prod/api 6")
     (look,) = looks
     with pytest.raises(Conflict):  # it looks at the world
         look()
-    gate = house.desk
+    dispatcher = house.dispatcher
     ends(house)
-    gate._rights = house.desk._rights
+    dispatcher._authorizer = house.dispatcher._authorizer
 
-    with pytest.raises(Rejected, match="Whoever asked may not ask it any more"):
+    with pytest.raises(Rejected, match="The requester may no longer use this command"):
         look()
 
 

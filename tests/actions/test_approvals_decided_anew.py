@@ -310,7 +310,7 @@ def test_a_plan_of_somebody_who_may_no_longer_ask_for_it_is_stopped_for_all(
     assert why in reply.text
     assert reply.text.endswith(f"Nothing was done. Plan {plan} is stopped.")
     assert later.text.startswith(f"Plan {plan} was stopped before its run. Nothing was done.")
-    assert many.says("approvals", by=DAN).text == "No plan waits for a yes."
+    assert many.says("approvals", by=DAN).text == "No plan is waiting for approval."
     assert turned(many) == []
     assert ("U3" in told(many)) == bool(yeses), "who said yes hears of it"
 
@@ -447,7 +447,7 @@ def test_a_world_that_moved_shows_no_new_plan_to_somebody_who_may_no_longer(nigh
         reply = yes(night, "U3", plan)
 
     assert "Denied: " in reply.text
-    assert night.says("approvals", by=DAN).text == "No plan waits for a yes."
+    assert night.says("approvals", by=DAN).text == "No plan is waiting for approval."
 
 
 def test_the_record_of_a_run_names_everybody_who_said_yes(many: House) -> None:

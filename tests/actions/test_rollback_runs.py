@@ -69,7 +69,7 @@ def test_an_undo_over_somebody_else_s_later_deploy_is_refused(on_call: House, wo
     refused = on_call.says(f"undo {run}")
 
     assert not refused.ok
-    assert f"Somebody has changed it since run {run}: template: " in refused.text
+    assert f"It was changed after run {run}: template: " in refused.text
     assert image(world) == "shop/api:3"
 
 
@@ -81,7 +81,7 @@ def test_a_plan_over_which_somebody_deployed_is_shown_anew(on_call: House, world
     reply = on_call.says(f"yes {handle(shown.text)}")
 
     assert not reply.ok
-    assert "The world moved since plan" in reply.text
+    assert "is out of date. Nothing was done." in reply.text
     assert "Container api: shop/api:3 -> shop/api:2." in reply.text
     assert image(world) == "shop/api:3"
 
@@ -96,7 +96,7 @@ def test_of_two_asks_at_once_one_rolls_back_and_the_other_is_not_taken_for_the_w
     late = on_call.says(f"yes {handle(second.text)}")
 
     assert not late.ok
-    assert "The world moved since plan" in late.text
+    assert "is out of date. Nothing was done." in late.text
     assert "That revision is newer than the present one: somebody has rolled it back before." in late.text
     assert image(world) == "shop/api:1"
 

@@ -100,7 +100,7 @@ def test_an_undo_that_failed_after_one_that_was_done_changes_nothing_of_the_word
         (first,) = runs.find_runs(tx.sql, run)
         tx.sql.run("UPDATE run SET revert_at = 0 WHERE id = ?", first.id)  # as another replica still sees it
 
-    second = house.desk.undo_automatically(first, "somebody asked twice")
+    second = house.dispatcher.undo_automatically(first, "somebody asked twice")
 
     assert "The dial is locked" in second.text
     assert stands(house, run) is State.UNDONE
@@ -129,7 +129,7 @@ def test_what_is_not_well_says_so_with_its_reason_in_the_list_and_at_home(house:
         f" Repair prod/api, or undo the run: `undo {run}`."
     )
     home = house.says("home").text.splitlines()
-    assert "Runs of yours that go on or need somebody: 1" in home
+    assert "Your runs that are in progress or need attention: 1" in home
     assert line in home
     assert line not in house.says("home", by=BO).text
 
@@ -184,7 +184,7 @@ def test_a_run_that_was_to_be_undone_and_could_not_be_is_not_called_done(house: 
     house.tends()
 
     assert stands(house, run) is State.DEGRADED
-    assert "Somebody has changed it since run" in listed(house, run)
+    assert "It was changed after run" in listed(house, run)
     assert house.audited().count(Code.UNWELL) == 1
     assert house.story(1)[-1].type is EventType.ACTION_DEGRADED
 
@@ -315,7 +315,7 @@ def test_an_undo_whose_world_moved_is_the_undo_of_the_same_run_still(
     first = handle(house.says(f"undo {run}").text)
     monkeypatch.setattr(Turn, "plan", _telling_more(Turn.plan))
     moved = house.says(f"yes {first}")
-    assert "The world moved" in moved.text
+    assert "is out of date. Nothing was done." in moved.text
 
     house.clock.pass_by(seconds=1)
     assert house.says(f"yes {handle(moved.text)}").ok
@@ -331,7 +331,9 @@ def test_an_undo_is_not_planned_anew_over_what_somebody_changed_before_the_yes(h
 
     moved = house.says(f"yes {first}")
 
-    assert moved.text == (f"Somebody has changed it since run {run}: value: 6 -> 8. Nothing was done; look first.")
+    assert moved.text == (
+        f"It was changed after run {run}: value: 6 -> 8. Nothing was done. Check its state, and use a new command."
+    )
     assert house.says(f"yes {first}").ok is False
     assert house.dials.values["prod/api"] == 8
 

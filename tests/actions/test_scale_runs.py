@@ -87,7 +87,7 @@ def test_an_undo_over_somebody_else_s_later_change_is_refused(on_call: House, wo
     refused = on_call.says(f"undo {run}")
 
     assert not refused.ok
-    assert f"Somebody has changed it since run {run}: replicas: 5 -> 4. Nothing was done; look first." in refused.text
+    assert f"It was changed after run {run}: replicas: 5 -> 4. Nothing was done." in refused.text
     assert replicas(world) == 4
 
 
@@ -135,7 +135,7 @@ def test_of_two_people_at_once_one_is_done_and_the_other_sees_a_new_plan(on_call
 
     late = on_call.says(f"yes {handle(second.text)}")
 
-    assert "The world moved since plan" in late.text
+    assert "is out of date. Nothing was done." in late.text
     assert replicas(world) == 5
 
 

@@ -1,4 +1,4 @@
-"""The ground of every test here that asks for it: a copy of one and the same night."""
+"""The ground of each test: a copy of one database in which the same night has happened."""
 
 from __future__ import annotations
 

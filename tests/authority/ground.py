@@ -1,4 +1,4 @@
-"""A house on a night with everything in it: an incident, a plan that waits, runs of somebody else, a silence.
+"""A bot in the middle of a night: an incident, a plan that waits, runs of another person, a silence.
 
 It is made once; each test gets a copy, so that whatever is allowed to somebody changes it for nobody else.
 """
@@ -63,7 +63,7 @@ Rows = Mapping[str, list[tuple[object, ...]]]
 
 @dataclass(frozen=True)
 class Night:
-    """What a ground begins with."""
+    """The state that a ground begins with."""
 
     database: Path
     at: datetime
@@ -91,13 +91,13 @@ class Ground:
         self.house.dials.values["prod/db"] = 1
         self._people = {**ACCOUNTS, **(people or {})}
         self.house.settle(self._people)
-        self.gate = self.house.desk = self._gate(alertmanager.url)
+        self.dispatcher = self.house.dispatcher = self._dispatcher(alertmanager.url)
 
     def says(
         self, words: str, by: Principal, *, place: str = "slack", here: int | None = None, account: str = ""
     ) -> Reply:
         account = account or f"U-{by.id or 'nobody'}"
-        return self.gate.handle(
+        return self.dispatcher.handle(
             Request(by=by, text=words, channel=place, account=account, private=True, incident_id=here)
         )
 
@@ -122,7 +122,7 @@ class Ground:
             one = AccountLink(channel="telegram", account=f"t-{who.id}", person=who.id, at=tx.now, by="slack U1")
             account_links.put(tx, one)
 
-    def _gate(self, alertmanager: str) -> Dispatcher:
+    def _dispatcher(self, alertmanager: str) -> Dispatcher:
         house = self.house
         tools = Tools(now=house.clock, metrics=house, silences=silences(alertmanager))
         rights = Authorizer(
@@ -151,10 +151,10 @@ class Ground:
             house.store,
             registry=house.verbs,
             break_glass=BreakGlass(authorizer=rights, subscriptions=house.mouths, rules=house.rules, contact="carla"),
-            vouching=AccountVerification(store=house.store, verifiers=house.vouches),
+            account_verification=AccountVerification(store=house.store, verifiers=house.vouches),
             tools=tools,
             runner=house.runs,
-            following=LiveAnswers({}),
+            live_answers=LiveAnswers({}),
             on_commit=house.written.append,
         )
 

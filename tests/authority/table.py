@@ -1,8 +1,8 @@
 """Who may say what, written by hand. Nothing here is computed from the rights: it is what they are held to.
 
-Whatever can be said is found by enumeration, and what has no row here fails the build: so does a row of something that
-is no longer there. A cell is `yes` (it was done, or answered, or planned), `no` (the rights deny it) or `not` (the
-rights do not mind, and it was refused for another reason).
+Every verb is found by enumeration. A verb without a row here fails the build, and so does a row of a verb that no
+longer exists. A cell is `yes` (done, answered or planned), `no` (denied by the rights) or `not` (allowed by the rights,
+and refused for another reason).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def _one(name: str, *roles: str) -> Principal:
     return Principal(id=name, name=name.capitalize(), roles=frozenset(roles))
 
 
-#: One person of each kind. What the roles `turner`, `duty` and `rescue` hold stands in `ground.py`.
+#: One person of each kind. The roles `turner`, `duty` and `rescue` are defined in `ground.py`.
 KINDS: dict[str, Principal] = {
     "unlinked": UNKNOWN_PRINCIPAL,
     "revoked": _one("rex"),
@@ -122,6 +122,6 @@ SAID: dict[str, str] = {
 
 
 def expected() -> dict[tuple[str, str], Cell]:
-    """(verb, kind of person) -> what becomes of it. A row that is too short or too long is an error."""
+    """(verb, kind of person) -> result. A row that is too short or too long is an error."""
     head, *rows = (line.split() for line in _TABLE.strip().splitlines())
     return {(verb, kind): cast("Cell", cell) for verb, *cells in rows for kind, cell in zip(head, cells, strict=True)}

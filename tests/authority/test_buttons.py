@@ -1,4 +1,4 @@
-"""Every button that is ever shown: its words are of the table, and a press is judged as if they had been typed."""
+"""Every button: its command is in the table, and a press is authorized as if the command had been typed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from tests.fakes.slack_values import rows_of
 
 _EXPECTED = expected()
 _BOT = Path(bot.__file__).parent
-#: Whoever makes a card that may have buttons; another one has to be looked at here first.
-_DRAWERS = {
+#: The files that make a card that may have buttons; another one has to be reviewed here first.
+_MAKERS = {
     "bot/notifications/card.py",
     "bot/actions/approval.py",
     "commands/home.py",
     "bot/chatops/live_answers.py",
 }
-#: Whoever says what stands on the buttons of an answer that is followed.
-_TELLING = "workloads/describe.py"
+#: The file with the buttons of a live answer.
+_LIVE_BUTTONS = "workloads/describe.py"
 #: The board's own buttons.
 _BOARD = {"ack", "resolve"}
 
@@ -41,7 +41,7 @@ def of_incident(ground: Ground, status: Status) -> Card:
 
 
 def shown(ground: Ground) -> list[Card]:
-    """What is somebody's, the cards of an incident in each of its states, and the two kinds of plan."""
+    """Overviews, the cards of an incident in each of its states, and the two kinds of plan."""
     homes = [ground.says("home", KINDS[kind]).card for kind in ("on-call", "approver", "asker")]
     plan = ground.says("turn prod/web 7", ASKER).card
     found = [one for one in (*homes, plan) if one is not None]
@@ -57,7 +57,7 @@ def test_only_these_files_draw_cards() -> None:
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "Card"
     }
 
-    assert found == _DRAWERS
+    assert found == _MAKERS
 
 
 def test_the_boards_own_buttons_say_words_of_the_table() -> None:
@@ -67,7 +67,7 @@ def test_the_boards_own_buttons_say_words_of_the_table() -> None:
 
 
 def test_the_buttons_of_a_rollout_that_is_told_say_words_of_the_table() -> None:
-    told = (_BOT / _TELLING).read_text(encoding="utf-8")
+    told = (_BOT / _LIVE_BUTTONS).read_text(encoding="utf-8")
 
     said = set(re.findall(r"f\"(\w+) \{service\}", told))
 

@@ -1,6 +1,6 @@
-"""Every verb of the command line: what it needs, and that it does nothing without it.
+"""Every verb of the command line: what it needs, and that it does nothing without that.
 
-Whoever sits at the machine is `local`, and may there what the settings say of `local`: the keyboard gives no rights.
+A person at the machine is `local`, with the rights that the settings give to `local`: the keyboard gives none.
 """
 
 from __future__ import annotations

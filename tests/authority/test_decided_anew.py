@@ -1,7 +1,7 @@
-"""Who may when a plan runs, by what happened since it was asked for and approved. Written by hand, as `table` is.
+"""Whether an approved plan may still run, by what happened since the request and the approvals. Written by hand.
 
-A cell is `runs`, `stops` (the plan is over, whoever else says yes), or `waits` (that yes is asked for again; where the
-run had its intent already, it ends without its call).
+A cell is `runs`, `stops` (the plan is over), or `waits` (that approval is needed again; if the run
+had its intent already, it ends without its call).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ HAPPENS: dict[str, Happens] = {
     "is-resolved": is_resolved,
 }
 
-#: To whoever asked; whoever approves is an approver, and behind broken glass the asker alone.
+#: To the requester. The approver has the role `approver`; with break-glass the requester needs no approval.
 _ASKERS = """
                     asker admin on-call glass
 nothing             runs  runs  runs    runs
@@ -58,7 +58,7 @@ gives-account-away  stops stops stops   stops
 is-resolved         runs  runs  stops   runs
 """
 
-#: To whoever approved.
+#: To the approver.
 _APPROVERS = """
                     approver admin glass
 nothing             runs     runs  runs

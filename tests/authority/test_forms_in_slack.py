@@ -1,4 +1,4 @@
-"""Forms with the real gate: offered to whoever may say the verb, and what is filled in is judged like typed words."""
+"""Forms with the real dispatcher: offered to those who may use the verb, and authorized like a typed command."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _opened(ground: Ground) -> Iterator[Desk]:
     with FakeSlack() as fake, no_proxy():
         fake.users |= {account: member(account) for account in [*(one for _, one in ACCOUNTS), "U-nobody"]}
         channel = Slack(section(fake))
-        channel.start(ground.gate)
+        channel.start(ground.dispatcher)
         fake.wait(lambda: channel.health_problem() is None, "the introduction")
         yield Desk(channel, fake)
         channel.stop()

@@ -1,4 +1,4 @@
-"""The Home tab with the real gate behind it: everybody sees their own, and its buttons are judged like typed words."""
+"""The Home tab with the real dispatcher: all see their own overview, and its buttons are authorized like typed text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def tabs(ground: Ground) -> Iterator[Tabs]:
     with FakeSlack() as fake, no_proxy():
         fake.users |= {account: member(account) for account in [*(one for _, one in ACCOUNTS), "U-nobody"]}
         channel = Slack(section(fake))
-        channel.start(ground.gate)
+        channel.start(ground.dispatcher)
         fake.wait(lambda: channel.health_problem() is None, "the introduction")
         yield Tabs(channel, fake)
         channel.stop()
@@ -96,6 +96,7 @@ def test_a_plan_is_approved_from_the_tab_after_it_was_seen_there(ground: Ground,
 
     assert "ash asks: turn prod/api 9" in html.unescape(view.shown)
     assert after.shown.startswith("prod/api is at 9.")
+    assert after.shown.splitlines()[0].endswith("Requested by ash, approved by abe.")
     assert "turn prod/api 9" not in after.shown
     assert len(ground.house.dials.turned) == turned + 1
 
@@ -106,7 +107,7 @@ def test_whoever_asked_finds_no_yes_to_their_own_plan_and_may_drop_it(ground: Gr
     after = tabs.presses("asker", night.buttons["Drop it"])
 
     assert [button["value"] for button in view.buttons.values()] == [night.buttons["Drop it"]]
-    assert after.shown.startswith(f"Plan {night.names['plan']} is dropped: turn prod/api 9. Nothing was done.")
+    assert after.shown.startswith(f"Ash dropped plan {night.names['plan']}: turn prod/api 9. Nothing was done.")
 
 
 def test_a_button_of_an_old_tab_is_judged_when_it_is_pressed(ground: Ground, night: Night, tabs: Tabs) -> None:

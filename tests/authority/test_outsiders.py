@@ -1,6 +1,6 @@
-"""Every verb that there is, said by those who are refused at the channel, though the settings list them as admins.
+"""Every verb, used by those whom the channel refuses although the settings list them as admins.
 
-The channels are real, before their strict fakes, and the real gate is behind them.
+The channels and the dispatcher are real; the platforms are strict fakes.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def fake_slack() -> Iterator[FakeSlack]:
 def slack(ground: Ground, fake_slack: FakeSlack) -> Iterator[Slack]:
     with no_proxy():
         channel = Slack(section(fake_slack))
-        channel.start(ground.gate)
+        channel.start(ground.dispatcher)
         fake_slack.wait(lambda: channel.health_problem() is None, "the introduction")
         yield channel
         channel.stop()
@@ -89,7 +89,7 @@ def fake_telegram() -> Iterator[FakeTelegram]:
 
 @pytest.fixture(scope="module")
 def telegram(ground: Ground, fake_telegram: FakeTelegram) -> Iterator[Telegram]:
-    with listening(fake_telegram, ground.gate) as channel:
+    with listening(fake_telegram, ground.dispatcher) as channel:
         fake_telegram.wait(lambda: hears(channel), "the channel is open")
         yield channel
 

@@ -1,4 +1,4 @@
-"""Plans and incidents as they are spoken of in Slack, with the real gate behind it. Rows: the table of bad inputs."""
+"""Plans and incidents in Slack, with the real dispatcher. Rows: the table of bad inputs."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def room(ground: Ground) -> Iterator[Room]:
     with FakeSlack() as fake, no_proxy():
         fake.users |= {account: member(account) for _, account in ACCOUNTS}
         channel = Slack(section(fake))
-        channel.start(ground.gate)
+        channel.start(ground.dispatcher)
         fake.wait(lambda: channel.health_problem() is None, "the introduction")
         yield Room(channel, fake)
         channel.stop()
@@ -123,7 +123,7 @@ def test_row_51_whoever_asked_cannot_approve_from_any_account_of_theirs(
         account_links.put(
             tx, AccountLink(channel="telegram", account="9100", person="ash", at=tx.now, by="slack U-ash")
         )
-    linked = ground.gate.person("telegram", "9100")
+    linked = ground.dispatcher.person("telegram", "9100")
     assert linked is not None
     turned = list(ground.house.dials.turned)
 
@@ -180,7 +180,7 @@ def test_row_64_of_two_plans_that_begin_alike_none_is_guessed(ground: Ground, ni
 
     said = room.types(_APPROVER, f"yes {night.names['plan']}")
 
-    assert said == f"More than one begins so: plan {night.names['plan']}. Nothing was done. Say more of it."
+    assert said == f"More than one matches plan {night.names['plan']}. Nothing was done. Type more of its id."
     assert ground.rows() == stored
 
 

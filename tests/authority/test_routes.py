@@ -1,6 +1,6 @@
-"""Every address that there is, asked for by every kind of caller: the whole bot, over HTTP, and whom it lets in.
+"""Every HTTP path of the bot, requested by every kind of caller: who is let in.
 
-What is not listed here fails the build: an address, a method, or a caller that gets in where none is listed.
+A path or method that is not listed here fails the build, and so does a caller that gets in without being listed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.fakes.telegram import FakeTelegram
 
 API_TOKEN, SENDER_TOKEN = "the-token-of-the-api-of-32-bytes", "the-token-of-alertmanagers-32-by"
 
-#: Whom an address lets in; nobody else.
+#: The callers that a path lets in; nobody else.
 _EVERYBODY = frozenset(
     {
         *("here", "elsewhere", "proxied", "wrong token", "api token", "sender token"),

@@ -1,4 +1,4 @@
-"""Every verb that there is, said by every kind of person: what is not listed is denied, and leaves one entry."""
+"""Every verb, used by every kind of person: unless the table lists it, it is denied and leaves one audit entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An action goes one way: planned, shown, approved, intended, run, told; and each step is on record."""
+"""An action is planned, shown, approved, intended, run and reported, in this order; each step is recorded."""
 
 from __future__ import annotations
 
@@ -280,7 +280,10 @@ def test_an_undo_over_somebody_elses_change_is_refused(house: House) -> None:
 
     reply = house.says(f"undo {run}")
 
-    assert reply.text == f"Somebody has changed it since run {run}: value: 6 -> 8. Nothing was done; look first."
+    assert (
+        reply.text
+        == f"It was changed after run {run}: value: 6 -> 8. Nothing was done. Check its state, and use a new command."
+    )
 
 
 def test_a_timed_run_undoes_itself(house: House) -> None:
@@ -441,8 +444,8 @@ def test_whoami_tells_what_follows_duty_and_when_it_ends(house: House) -> None:
 
     lines = house.says("whoami").text.splitlines()
 
-    assert "On call for prod/api: by the settings." in lines
-    assert "An incident is open on prod/api: what rests on it ends when it is resolved." in lines
+    assert "On call for prod/api, according to the settings." in lines
+    assert "An incident is open on prod/api: rights that depend on it end when it is resolved." in lines
 
 
 @pytest.mark.parametrize("odd", [KeyError("spec"), OutcomeUnknown("no answer"), Conflict("it was made anew")])

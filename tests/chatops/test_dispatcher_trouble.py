@@ -1,4 +1,4 @@
-"""The database does not take it, at each step of an action: refused in words, done once at most, and pages go out."""
+"""The database fails at each step of an action: it is refused with a message, done at most once, and pages go out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.runs import handle
 pytestmark = pytest.mark.waits
 
 _REFUSED = ("Refused: the audit log cannot be written (", "). Nothing was changed.")
-#: As many transactions as a yes has: asked, intended, renewed, ended, and one more that is not reached.
+#: The transactions of an approval: request, intent, renewal, outcome, and one more that is not reached.
 _STEPS = 5
 
 

@@ -1,4 +1,4 @@
-"""A verb's form: made of what its grammar reads, and read by it, so that it says what could have been typed."""
+"""A verb's form has the verb's own arguments, is parsed by the parser, and so accepts only what could be typed."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def test_a_verb_that_is_added_has_a_form_of_all_its_arguments() -> None:
         FormField(
             name="matchers",
             label="Matchers",
-            hint="One or more of name=value, name!=value, name=~regex, name!~regex, with spaces between them",
+            hint="One or more of name=value, name!=value, name=~regex, name!~regex, separated by spaces",
         ),
-        FormField(name="held", label="For", hint="1s to 7d, such as 90s, 30m, 2h or 1d12h", optional=True),
+        FormField(name="held", label="For", hint="1 s to 7 d, such as 90s, 30m, 2h or 1d12h", optional=True),
         FormField(name="because", label="Because", hint="Why?", optional=True, max_length=500, multiline=True),
     )
 
@@ -145,7 +145,7 @@ def test_all_that_is_wrong_is_told_each_at_its_blank() -> None:
         "incident": "'2' is not understood. Nothing was done.",
         "replicas": "'51' is not a number of replicas, 0 to 50 in plain digits. Nothing was done.",
         "person": "Who? Nothing was done.",
-        "severity": "Which severity: critical, error, warning, info? Nothing was done.",
+        "severity": "Which severity: critical, error, warning or info? Nothing was done.",
         "last_run": "Which last run? Nothing was done.",
         "matchers": "Which labels, such as alertname=HighErrorRate? Nothing was done.",
         "held": "'ever' is not a duration such as 90s, 30m, 2h or 1d12h. Nothing was done.",
@@ -188,7 +188,7 @@ def test_what_is_taken_is_read_as_the_same_values_by_the_grammar_and_the_rest_na
 
 
 def _taken(said: Any, values: Mapping[str, str], here: int | None) -> object:
-    """Each argument from its own words alone."""
+    """Each argument parsed from its own text alone."""
     taken = {}
     for part in parser.arguments_of(said.args):
         value = text.storable(values[part.name]).strip()

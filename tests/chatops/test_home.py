@@ -1,4 +1,4 @@
-"""What is somebody's: their incidents, the plans that wait for their yes, those they asked for, who is on call."""
+"""The overview of a person: incidents, plans to approve, plans of their own, runs, and who is on call."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def test_mine_are_those_i_have_and_those_of_services_that_i_am_on_call_for(house
     reply = of(house, ANA)
 
     assert reply.text.splitlines()[:5] == [
-        "What is yours, Ana",
-        "Open incidents of yours: 2",
+        "Overview for Ana",
+        "Your unresolved incidents: 2",
         "#1 critical acknowledged, ana has it: webDown (1 firing)",
         "#2 warning open: apiDown (1 firing)",
-        "Others that are open: 1; `incidents` lists them.",
+        "Other unresolved incidents: 1; `incidents` lists all.",
     ]
     assert buttons(reply) == {"Acknowledge #2": f"ack {house.incident(2).marked}"}
     assert reply.card is not None
@@ -79,7 +79,7 @@ def test_what_is_resolved_is_nobodys(house: House) -> None:
 
     reply = of(house, ANA)
 
-    assert "No open one is yours." in reply.text
+    assert "You have no unresolved incidents." in reply.text
     assert "Others" not in reply.text
 
 
@@ -90,10 +90,10 @@ def test_in_a_storm_the_worst_of_mine_are_shown_and_all_are_counted(house: House
     reply = of(house, ANA)
 
     lines = [line for line in reply.text.splitlines() if line.startswith("#")]
-    assert "Open incidents of yours: 30" in reply.text
+    assert "Your unresolved incidents: 30" in reply.text
     assert [line.split()[1] for line in lines] == ["error"] * 10
     assert "... and 20 more of yours." in reply.text
-    assert "Others that are open: 1;" in reply.text
+    assert "Other unresolved incidents: 1;" in reply.text
     assert len(buttons(reply)) == 10
 
 
@@ -109,8 +109,8 @@ def test_a_plan_waits_for_those_whose_yes_would_count_and_tells_them_what_it_doe
     assert shown.card.lines[0] in approver.text
     assert "Touches: one dial" in approver.text
     assert "ana asks: turn prod/api 5" in approver.text
-    assert "Plans that you asked for and that wait: 1" in asker.text
-    assert "for others: turn prod/api 5" in asker.text
+    assert "Your own plans that wait: 1" in asker.text
+    assert "waits for approval by others: turn prod/api 5" in asker.text
     assert [label.split()[0] for label in buttons(asker)] == ["Drop"]
     assert "turn prod/api 5" not in other.text
     assert buttons(other) == {}
@@ -121,7 +121,7 @@ def test_what_the_asker_alone_confirms_waits_for_nobody_else(house: House) -> No
 
     asker, approver = of(house, ANA), of(house, CY)
 
-    assert "for you to confirm: turn prod/api 5" in asker.text
+    assert "waits for you to confirm: turn prod/api 5" in asker.text
     assert [label.split()[0] for label in buttons(asker)] == ["Do", "Drop"]
     assert "turn prod/api 5" not in approver.text
 
@@ -167,7 +167,7 @@ def test_a_plan_that_expired_waits_for_nobody(house: House) -> None:
 
     replies = of(house, CY), of(house, ANA)
 
-    assert all("No plan waits for your yes, and none of yours waits." in reply.text for reply in replies)
+    assert all("No plan waits for your approval, and none of your own plans waits." in reply.text for reply in replies)
 
 
 def test_of_many_plans_some_are_shown_and_all_are_counted(house: House) -> None:
@@ -177,7 +177,7 @@ def test_of_many_plans_some_are_shown_and_all_are_counted(house: House) -> None:
 
     approver, asker = of(house, CY), of(house, ANA)
 
-    assert "Plans that wait for your yes: 6" in approver.text
+    assert "Plans that wait for your approval: 6" in approver.text
     assert "... and 2 more; `approvals` lists them." in approver.text
     assert len(buttons(approver)) == 8
     assert "... and 3 more; `approvals` lists them." in asker.text

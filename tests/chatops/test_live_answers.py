@@ -1,4 +1,4 @@
-"""An answer that moves is told again below, in one message, until it rests, its time is over, or nobody can be told."""
+"""A live answer is updated in one message until it is stable, its time is over, or the channel refuses."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Answers:
 
 def ended(following: LiveAnswers) -> None:
     for one in threading.enumerate():
-        if one.name.startswith("following-"):
+        if one.name.startswith("live-answer-"):
             one.join(60)
-    assert not following._places
+    assert not following._updating
 
 
 def test_what_is_new_is_told_in_one_message_until_it_rests() -> None:
@@ -118,7 +118,7 @@ def test_the_same_question_at_the_same_place_is_followed_once() -> None:
 
     following.reply(_ASK, found("step 1"), look)
     following.reply(_ASK, found("step 1"), look)
-    threads = [one for one in threading.enumerate() if one.name.startswith("following-")]
+    threads = [one for one in threading.enumerate() if one.name.startswith("live-answer-")]
     gate.set()
     ended(following)
 

@@ -1,4 +1,4 @@
-"""The one grammar: words to typed arguments, or a refusal that says what is wrong."""
+"""The parser: text to typed arguments, or a refusal that says what is wrong."""
 
 from __future__ import annotations
 
@@ -133,20 +133,20 @@ def test_words_become_typed_arguments(rest: str, args: Scale) -> None:
     ("rest", "why"),
     [
         ("", "Which service?"),
-        ("db", "Which replicas, 0 to 50?"),
+        ("db", "Which replica count, 0 to 50?"),
         ("db six", "'six' is not a replica count, 0 to 50 in plain digits."),
         ("db 51", "'51' is not a replica count, 0 to 50 in plain digits."),
         ("db 6 now", "'now' after the replicas is not understood."),
         ("db 6 fro 30m", "'fro' is not understood. Did you mean `for`?"),
-        ("db 6 for", "How long, 1s to 7d?"),
+        ("db 6 for", "How long, 1 s to 7 d, such as 30m?"),
         ("db 6 for 30", "'30' is not a duration such as 90s, 30m, 2h or 1d12h."),
-        ("db 6 for 8d", "'8d' is not between 1s and 7d."),
+        ("db 6 for 8d", "'8d' is not between 1 s and 7 d."),
         ("db 6 for 2h30", "'2h30' is not a duration such as 90s, 30m, 2h or 1d12h."),
         ("db 6 for 02h", "'02h' is not a duration such as 90s, 30m, 2h or 1d12h."),
-        ("db 6 for 1m for 2m", "`for` was said twice."),
+        ("db 6 for 1m for 2m", "`for` is given twice."),
         ("db 6 for 1m 2m", "'2m' after the `for` is not understood."),
         ("db 6 because", "What should the because say?"),
-        (f"db 6 because {'x' * 201}", "The because has at most 200 characters, this has 201."),
+        (f"db 6 because {'x' * 201}", "The text has 201 characters; the limit is 200."),
         ('"db 6', "A quote is not closed: '\"db 6'."),
         ('"db"6', "There is no space after the closing quote of '\"db\"'."),
         ("'db", 'A quote is not closed: "\'db".'),
@@ -157,7 +157,7 @@ def test_what_cannot_be_is_refused_and_named(rest: str, why: str) -> None:
 
 
 def test_a_clause_that_a_text_would_swallow_is_asked_back() -> None:
-    why = "Is `for` at the end a part of the text? Put it before `because`, or the whole text into double quotes."
+    why = "Is `for` at the end part of the text? If not, put it before `because`; else put the text in double quotes."
 
     assert refusal(Scale, "db 6 because load for 30m") == why
     assert refusal(Scale, "db 6 because for 30m") == why
@@ -236,8 +236,8 @@ def test_a_whole_name_is_meant_even_where_it_ends_another() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    assert refusal(Scale, "prod/wbe 3") == "'prod/wbe' is no service that is known. Did you mean `prod/web`?"
-    assert refusal(Scale, "zzz 3") == "'zzz' is no service that is known."
+    assert refusal(Scale, "prod/wbe 3") == "'prod/wbe' is not a known service. Did you mean `prod/web`?"
+    assert refusal(Scale, "zzz 3") == "'zzz' is not a known service."
 
 
 def test_a_known_name_that_is_none_of_dns_can_be_said_all_the_same() -> None:
@@ -266,7 +266,7 @@ def test_a_person_is_an_id_or_the_account_that_was_mentioned(
 
 
 def test_a_person_nobody_knows_is_refused_with_the_nearest() -> None:
-    assert refusal(Assign, "42 @anna") == "'anna' is no person that is known. Did you mean `ana`?"
+    assert refusal(Assign, "42 @anna") == "'anna' is not a known person. Did you mean `ana`?"
     assert refusal(Assign, "42 <!here>") == "'<!here>' is not a person's id."
     assert refusal(Assign, "42") == "Who?"
 
@@ -280,9 +280,9 @@ def test_a_choice_is_the_one_that_was_declared(word: str) -> None:
 
 
 def test_a_near_miss_of_a_choice_names_the_nearest() -> None:
-    assert refusal(Weigh, "42 critcal") == "'critcal' is no severity. Did you mean `critical`?"
-    assert refusal(Weigh, "42 9") == "'9' is no severity. It is one of critical, error, warning, info."
-    assert refusal(Weigh, "42") == "Which severity: critical, error, warning, info?"
+    assert refusal(Weigh, "42 critcal") == "'critcal' is not a valid severity. Did you mean `critical`?"
+    assert refusal(Weigh, "42 9") == "'9' is not a valid severity. It must be critical, error, warning or info."
+    assert refusal(Weigh, "42") == "Which severity: critical, error, warning or info?"
 
 
 def test_in_a_thread_a_bare_number_is_the_next_ones_where_that_may_be_a_number() -> None:
@@ -302,7 +302,7 @@ def test_what_may_be_left_out_may_be_left_out_before_a_clause_too() -> None:
 
 @pytest.mark.parametrize("handle", ["7f3", "7F3A", "7f3g", "-7f3a", "0" * 65, "７f3a"])
 def test_a_handle_is_lower_case_hex(handle: str) -> None:
-    assert "is not the handle of a run: 4 to 64 of 0-9 and a-f." in refusal(Undo, handle)
+    assert "is not a valid id: 4 to 64 characters of 0-9 and a-f." in refusal(Undo, handle)
 
 
 def test_matchers_are_those_of_alertmanager_with_values_that_may_be_quoted() -> None:
@@ -324,14 +324,14 @@ def test_matchers_are_those_of_alertmanager_with_values_that_may_be_quoted() -> 
     ("rest", "why"),
     [
         ("", "Which labels, such as alertname=HighErrorRate?"),
-        ("High", "'High' is not of the form name=value, !=, =~ or !~."),
-        ("9a=b", "'9a=b' is not of the form name=value, !=, =~ or !~."),
-        ("--a=b", "'--a=...' is not of the form name=value, !=, =~ or !~."),
-        ("a= for 2h", 'Nothing follows a=. For "without this label" say a="".'),
-        ("a=it's", 'A quote stands inside of "a=it\'s". Put the whole value into quotes.'),
+        ("High", "'High' is not of the form name=value, name!=value, name=~regex or name!~regex."),
+        ("9a=b", "'9a=b' is not of the form name=value, name!=value, name=~regex or name!~regex."),
+        ("--a=b", "'--a=...' is not of the form name=value, name!=value, name=~regex or name!~regex."),
+        ("a= for 2h", 'There is no value after a=. To match alerts without this label, type a="".'),
+        ("a=it's", 'There is a quote inside "a=it\'s". Put the whole value in quotes.'),
         ('a="b', "A quote is not closed: '\"b'."),
-        (f"a={'x' * 1025}", "What follows a= is longer than 1024 characters."),
-        ("a=b " * 21, "These are 21 matchers, and 20 are the most."),
+        (f"a={'x' * 1025}", "The value of a= is longer than 1024 characters."),
+        ("a=b " * 21, "There are 21 matchers; the limit is 20."),
         ("a=b c", "'c' after the matchers is not understood."),
     ],
 )

@@ -1,4 +1,4 @@
-"""The grammar against whatever anybody types: it refuses, or gives what was typed, and it reads what it writes."""
+"""The parser with arbitrary input: it refuses or returns what was typed, and it parses what it formats."""
 
 from __future__ import annotations
 

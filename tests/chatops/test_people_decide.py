@@ -1,4 +1,4 @@
-"""What people decide beyond ack and resolve: it is not over, who has it, how bad it is, and that somebody be woken."""
+"""Decisions of people beside ack and resolve: reopen, assign, severity, note and page."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def test_who_was_assigned_is_shown_and_has_it_only_after_their_ack(house: House)
 
     reply = house.says("assign 1 @bo")
 
-    assert reply.text == "Incident 1 is assigned to bo, and open until they acknowledge it."
+    assert reply.text == "Incident 1 is assigned to bo; it stays open until they acknowledge it."
     assert (house.incident().status, house.incident().owner) == (Status.OPEN, "bo")
     assert house.says("incidents").text == "#1 critical open, assigned to bo: HighErrorRate (1 firing)"
-    assert house.says("assign 1 bo").text == "Incident 1 is bo's already, and open."
+    assert house.says("assign 1 bo").text == "Incident 1 is already assigned to bo; it is open."
     assert house.says("ack 1", by=BO).text == "Incident 1 is yours: HighErrorRate"
     assert house.story()[-1].text == "Bo has it."
 
@@ -72,7 +72,7 @@ def test_only_a_known_person_can_be_assigned(house: House) -> None:
     reply = house.says("assign 1 anna")
 
     assert reply.text == (
-        "'anna' is no person that is known. Did you mean `ana`? Nothing was done. Usage: assign <incident> <person>"
+        "'anna' is not a known person. Did you mean `ana`? Nothing was done. Usage: assign <incident> <person>"
     )
     assert house.incident().owner is None
 
@@ -84,10 +84,10 @@ def test_a_severity_said_by_a_person_holds_until_an_alert_is_worse_than_all_befo
     lowered = house.says("severity info", here=1)
     house.hears(alert("Down", fingerprint="d", severity="critical"))
 
-    assert raised.text == "Incident 1 is critical now, warning before."
-    assert lowered.text == "Incident 1 is info now, critical before."
+    assert raised.text == "Incident 1 has severity critical now; it was warning."
+    assert lowered.text == "Incident 1 has severity info now; it was critical."
     assert (house.incident().severity, house.incident().worst) == (Severity.INFO, Severity.CRITICAL)
-    assert house.says("severity 1 info").text == "Incident 1 is info already."
+    assert house.says("severity 1 info").text == "Incident 1 already has severity info."
 
 
 def test_what_was_paged_is_resolved_at_the_pager_also_after_somebody_lowered_it(house: House) -> None:
@@ -141,7 +141,7 @@ def test_what_was_said_before_it_opened_again_is_not_for_this_opening(house: Hou
     early = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
     if words.startswith("reopen"):
         house.says("resolve 1")
-    reply = house.desk.handle(Request(by=ANA, text=words, channel="slack", sent_at=early))
+    reply = house.dispatcher.handle(Request(by=ANA, text=words, channel="slack", sent_at=early))
 
     assert not reply.ok
     assert reply.text.startswith("That was sent at 11:00 UTC, before incident 1 opened")

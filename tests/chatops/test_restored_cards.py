@@ -1,6 +1,6 @@
-"""After a restore numbers are given anew: what was sent out before it never reaches another incident.
+"""After a restore numbers are given out again: a message sent before it never acts on another incident.
 
-Nobody has to say that a backup was put back: what is sent out carries its incident's own mark.
+Nobody has to tell the bot about the restore: each message carries its incident's own marker.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Chats:
-    """Cards of one house in Slack and Telegram, as they stand there; and a backup of its database, put back."""
+    """The cards of one bot in Slack and Telegram, and a backup of its database that is restored."""
 
     def __init__(self, house: House, slack: FakeSlack, telegram: FakeTelegram) -> None:
         self.house = house
@@ -46,7 +46,7 @@ class Chats:
         self.slack, self.telegram = Slack(section(slack)), Telegram(settings(telegram))
         self.channels = (self.slack, self.telegram)
         for channel in self.channels:
-            channel.start(house.desk)
+            channel.start(house.dispatcher)
         telegram.wait(lambda: hears(self.telegram), "Telegram to listen")
         house.delivery = Sender(
             house.store,
@@ -109,7 +109,7 @@ def chats(house: House) -> Iterator[Chats]:
 
 
 def without_marks(incident: Incident) -> dict[str, str]:
-    """The buttons of before there were marks."""
+    """The buttons from before there were markers."""
     return {"Acknowledge": f"ack {incident.id}", "Resolve": f"resolve {incident.id}"}
 
 
@@ -213,7 +213,7 @@ def test_what_somebody_types_is_their_own_view_of_now(chats: Chats) -> None:
     chats.put_back(0)
     chats.fire("Payments")
 
-    reply = chats.house.desk.handle(Request(by=ANA, text="ack 1", channel="slack"))
+    reply = chats.house.dispatcher.handle(Request(by=ANA, text="ack 1", channel="slack"))
 
     assert reply.ok
     assert chats.house.incident(1).owner == "ana"
@@ -225,9 +225,9 @@ def test_a_number_with_a_mark_is_that_incident_or_none_whatever_is_asked(house: 
     rest = {"note": " seen", "severity": " critical"}.get(verb, "")
     right, wrong = house.incident(1).marked, "1-000000000000"
 
-    refused = house.desk.handle(Request(by=ANA, text=f"{verb} {wrong}{rest}", channel="slack"))
-    nowhere = house.desk.handle(Request(by=ANA, text=f"{verb} 7-000000000000{rest}", channel="slack"))
-    taken = house.desk.handle(Request(by=ANA, text=f"{verb} {right}{rest}", channel="slack"))
+    refused = house.dispatcher.handle(Request(by=ANA, text=f"{verb} {wrong}{rest}", channel="slack"))
+    nowhere = house.dispatcher.handle(Request(by=ANA, text=f"{verb} 7-000000000000{rest}", channel="slack"))
+    taken = house.dispatcher.handle(Request(by=ANA, text=f"{verb} {right}{rest}", channel="slack"))
 
     assert (refused.ok, nowhere.ok, taken.ok) == (False, False, True)
     assert refused.text.replace("#1", "#7") == nowhere.text  # it tells nobody which numbers there are
@@ -253,7 +253,7 @@ def test_a_page_that_a_person_makes_is_not_folded_into_one_of_before_the_restore
         house = chats.house
         house.clock.pass_by(minutes=1)
         number = len(house.incidents()) + 1
-        assert house.desk.handle(Request(by=ANA, text="page the database is gone", channel="slack")).ok
+        assert house.dispatcher.handle(Request(by=ANA, text="page the database is gone", channel="slack")).ok
         return house.incident(number).page_key
 
     before = paged()
@@ -261,7 +261,7 @@ def test_a_page_that_a_person_makes_is_not_folded_into_one_of_before_the_restore
 
     assert paged() != before
     assert (
-        chats.house.desk.incident_paged_as(before) is None
+        chats.house.dispatcher.incident_paged_as(before) is None
     )  # what PagerDuty tells of the old one is about none of now
 
 
@@ -282,7 +282,7 @@ def test_a_mark_is_the_same_for_as_long_as_the_incident_lasts(house: House) -> N
     before = house.incident(1).mark
     house.clock.pass_by(minutes=5)
     for words in ("ack 1", "severity 1 warning", "resolve 1", "reopen 1 because it is back"):
-        assert house.desk.handle(Request(by=ANA, text=words, channel="slack")).ok, words
+        assert house.dispatcher.handle(Request(by=ANA, text=words, channel="slack")).ok, words
 
     assert house.incident(1).mark == before
     assert len(f"resolve {2**63 - 1}-{before}".encode()) <= 64
@@ -292,7 +292,7 @@ def test_the_refusal_is_on_record(house: House) -> None:
     house.hears(alert())
     ask = Request(by=ANA, text="ack 1-000000000000", channel="slack", idempotency_key="press")
 
-    first, second = house.desk.handle(ask), house.desk.handle(replace(ask))
+    first, second = house.dispatcher.handle(ask), house.dispatcher.handle(replace(ask))
 
     assert (first.ok, first.plan_closed, second.repeated) == (False, True, True)
     assert "REJECTED" in [code.name for code in house.audited()]

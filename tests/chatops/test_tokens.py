@@ -1,4 +1,4 @@
-"""One grammar for every mouth."""
+"""One syntax of words and quotes for every channel."""
 
 from __future__ import annotations
 

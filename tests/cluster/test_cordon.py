@@ -32,8 +32,8 @@ def cordon_of(world: World, node: str) -> cordon.CordonArgs:
     return cordon.CordonArgs(node=f"{world.admin.name}/{node}")
 
 
-def uncordon_of(world: World, node: str) -> uncordon.UncordonArgs:
-    return uncordon.UncordonArgs(node=f"{world.admin.name}/{node}")
+def uncordon_of(world: World, node: str) -> cordon.CordonArgs:
+    return cordon.CordonArgs(node=f"{world.admin.name}/{node}")
 
 
 def closed(world: World, node: str) -> bool:

@@ -18,7 +18,7 @@ from commands.autosync import AutosyncArgs as Autosync
 from commands.autosync import action as autosync
 from commands.cordon import CordonArgs as Cordon
 from commands.cordon import action as cordon
-from commands.pause import PauseArgs as Pause
+from commands.pause import RolloutArgs as Pause
 from commands.pause import action as pause
 from commands.promote import PromoteArgs as Promote
 from commands.promote import action as promote

@@ -16,13 +16,11 @@ from bot.workloads.objects import kinds
 from bot.workloads.objects.argo_rollout import LOOK_AGAIN, Phase
 from commands.abort import AbortArgs
 from commands.abort import action as abort
-from commands.pause import PauseArgs as Halt
+from commands.pause import RolloutArgs
 from commands.pause import action as pause
 from commands.promote import PromoteArgs as Promotion
 from commands.promote import action as promote
-from commands.resume import ResumeArgs as Again
 from commands.resume import action as resume
-from commands.retry import RetryArgs as Once
 from commands.retry import action as retry
 from tests.cluster.manifests import THREE, deployment
 from tests.cluster.rollouts import (
@@ -43,7 +41,11 @@ from tests.cluster.wedges import Wedged
 from tests.cluster.world import World
 
 _API = AbortArgs(service="prod/api")
-_RETRY, _PAUSE, _RESUME = Once(service="prod/api"), Halt(service="prod/api"), Again(service="prod/api")
+_RETRY, _PAUSE, _RESUME = (
+    RolloutArgs(service="prod/api"),
+    RolloutArgs(service="prod/api"),
+    RolloutArgs(service="prod/api"),
+)
 
 
 def code(world: World, action: Any, args: object) -> str:

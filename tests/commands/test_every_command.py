@@ -1,4 +1,4 @@
-"""The contract of every command found: what it is called, what it says, and that it does nothing it cannot do."""
+"""The contract of every command: its name, usage and summary, and that nothing is done unless it is understood."""
 
 from __future__ import annotations
 
@@ -102,5 +102,5 @@ def test_an_action_that_lacks_what_the_gate_needs_is_not_registered(lacking: str
     names = ("verb", "usage", "summary", "args", "risk", "read_only", "limits", "target", "plan", "run", "probe")
     parts = {name: getattr(whole, name) for name in names if name != lacking}
 
-    with pytest.raises(TypeError, match=rf"is no action: it has no .*{lacking}"):
+    with pytest.raises(TypeError, match=rf"is not an action: it has no .*{lacking}"):
         commands.whole(type("Half", (), parts)())

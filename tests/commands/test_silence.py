@@ -1,4 +1,4 @@
-"""silence, unsilence and silences: what they plan, refuse and do, by the strict fake and by the real Alertmanager."""
+"""silence, unsilence and silences: what they plan, refuse and do, with the strict fake and the real Alertmanager."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def test_the_plan_shows_what_would_be_quiet(world: World) -> None:
     assert plan == Plan(
         target="api",
         effect=(
-            'For 2h Alertmanager tells nobody of alerts with service="api".',
-            "It covers 2 alerts of the 3 that fire now:",
+            'For 2 h Alertmanager sends no notifications for alerts with service="api".',
+            "It covers 2 of the 3 alerts that fire now:",
             "Slow, critical, api (2 times)",
-            "Nor does it tell that they end: their incidents stay as they are until then.",
-            "It is undone by `unsilence` and the number that the silence gets.",
+            "Nor does it report that they end: until then their incidents stay as they are.",
+            "Undo: `unsilence` with the id of the silence, which the result shows.",
         ),
         blast_radius="2 alerts now, all of api",
         preconditions={"covers": '[["Slow", "critical", "api"]]'},
@@ -86,7 +86,7 @@ def test_a_silence_of_all_that_fires_says_so(world: World) -> None:
 
     plan = silence.plan(wide, world.tools)
 
-    assert "It covers ALL of what fires now, 3 alerts:" in plan.effect
+    assert "It covers ALL alerts that fire now (3):" in plan.effect
     assert plan.blast_radius == "3 alerts now, of api, disk"
     assert plan.target == "*"
 
@@ -94,7 +94,7 @@ def test_a_silence_of_all_that_fires_says_so(world: World) -> None:
 def test_a_silence_of_nothing_that_fires_says_so(world: World) -> None:
     plan = silence.plan(replace(_API, matchers=(equal("service", "web"),)), world.tools)
 
-    assert "Nothing that fires now is covered." in plan.effect
+    assert "It covers no alert that fires now." in plan.effect
     assert plan.blast_radius == "no alert now"
 
 
@@ -113,7 +113,7 @@ def test_more_kinds_than_anybody_could_look_over_are_refused(fake: World) -> Non
     for number in range(silencing.MOST_KINDS + 1):
         fake.fire(f"Alert{number}", service="api")
 
-    with pytest.raises(Rejected, match=r"201 kinds of alert, and 200 are the most\. Nothing was done"):
+    with pytest.raises(Rejected, match=r"201 kinds of alert; the limit is 200\. Nothing was done"):
         silence.plan(_API, fake.tools)
 
 
@@ -180,7 +180,7 @@ def test_whatever_is_written_as_a_regular_expression_is_taken_or_refused(value: 
 
 @pytest.mark.parametrize("held", [timedelta(seconds=59), timedelta(days=7, seconds=1), timedelta(0), timedelta(-1)])
 def test_a_silence_that_is_too_short_or_too_long_is_refused(held: timedelta) -> None:
-    with pytest.raises(Rejected, match=r"A silence lasts 1m to 7d\. Nothing was done"):
+    with pytest.raises(Rejected, match=r"A silence lasts 1 min to 7 d\. Nothing was done"):
         silence.plan(replace(_API, held=held), Tools(now=lambda: datetime.now(UTC)))
 
 
@@ -315,10 +315,10 @@ def test_the_end_of_a_silence_shows_what_will_ring_and_lets_it(world: World) -> 
     plan = unsilence.plan(args, world.tools)
     outcome = end(world, args, plan)
 
-    assert plan.effect[0] == 'The silence of service="api" ends at once.'
-    assert plan.effect[1].startswith("It is ana's, until ")
+    assert plan.effect[0] == 'The silence for service="api" ends at once.'
+    assert plan.effect[1].startswith("Set by ana until ")
     assert plan.effect[1].endswith("because: deploy (vakhta run r1)")
-    assert plan.effect[2:4] == ("2 alerts that fire now are told again:", "Slow, critical, api (2 times)")
+    assert plan.effect[2:4] == ("Alerts that fire now and notify again: 2", "Slow, critical, api (2 times)")
     assert plan.blast_radius == "2 alerts now, all of api"
     assert outcome.result is Result.DONE
     assert world.standing() == []
@@ -350,7 +350,7 @@ def test_what_could_not_be_set_again_has_no_undo(world: World, hours: float, op:
     outcome = end(world, args, plan)
 
     assert outcome.undo_command == ""
-    assert ("Nothing here sets it again" in plan.effect[-1]) == (op == "!=")
+    assert ("No undo: " in plan.effect[-1]) == (op == "!=")
 
 
 def test_a_silence_that_does_not_stand_cannot_be_ended(world: World) -> None:
@@ -358,7 +358,7 @@ def test_a_silence_that_does_not_stand_cannot_be_ended(world: World) -> None:
     world.tool.expire(args.silence)
 
     for number in (args.silence, "00000000-0000-0000-0000-000000000000", "abc"):
-        with pytest.raises(Rejected, match=r"stands\. Nothing was done\. `silences` lists"):
+        with pytest.raises(Rejected, match=r"There is no active silence \S+\. Nothing was done\. `silences` lists"):
             unsilence.plan(Ending(silence=number), world.tools)
 
 
@@ -367,7 +367,7 @@ def test_a_silence_that_ended_meanwhile_is_not_ended_again(world: World) -> None
     plan = unsilence.plan(args, world.tools)
     world.tool.expire(args.silence)
 
-    with pytest.raises(Conflict, match="over by now"):
+    with pytest.raises(Conflict, match="has ended already"):
         end(world, args, plan)
 
 
@@ -375,7 +375,7 @@ def test_a_silence_that_somebody_changed_is_not_ended(world: World) -> None:
     args = ending(run(world))
     plan = unsilence.plan(args, world.tools)
 
-    with pytest.raises(Conflict, match=r"changed that silence \(comment\)"):
+    with pytest.raises(Conflict, match=r"silence was changed since the plan: comment\. Nothing was done"):
         end(world, args, replace(plan, preconditions={**plan.preconditions, "comment": "another"}))
     assert len(world.standing()) == 1
 
@@ -415,6 +415,6 @@ def test_none_and_many_are_said_too(fake: World) -> None:
 
     many = silences.plan(NoArguments(), fake.tools).effect
 
-    assert none == ("No silence stands.",)
+    assert none == ("There are no active silences.",)
     assert len(many) == 21
-    assert many[-1] == "... and 2 more; Alertmanager shows them all."
+    assert many[-1] == "... and 2 more; Alertmanager lists all."

@@ -102,7 +102,7 @@ def test_what_was_done_is_shown_with_its_word_its_reason_and_what_comes_next(
     house: WebHouse, board: WebDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number, dials = house.fire("ActedOn"), Dials(unwell="Pod api-1: ImagePullBackOff.")
-    monkeypatch.setitem(house.desk._registry.actions, "turn", Turn(dials))
+    monkeypatch.setitem(house.dispatcher._registry.actions, "turn", Turn(dials))
     shown = house.say("turn prod/api 6", incident=number).json()["said"]
 
     house.say(f"yes {re.findall(r'`yes ([0-9a-f]+)`', shown)[-1]}")

@@ -231,8 +231,8 @@ def test_a_channel_that_was_asked_to_wait_waits_on(left: House) -> None:
 
 
 def test_a_card_that_stands_in_a_chat_is_found_by_where_it_stands(left: House) -> None:
-    assert left.desk.incident_at("slack", "slack:2") == 2
-    assert left.desk.incident_paged_as(left.incident(3).page_key) == 3
+    assert left.dispatcher.incident_at("slack", "slack:2") == 2
+    assert left.dispatcher.incident_paged_as(left.incident(3).page_key) == 3
 
 
 def test_what_was_answered_is_not_done_again(left: House) -> None:
@@ -389,7 +389,7 @@ def test_a_linked_account_is_its_persons_and_a_code_links_one_more(left: House) 
     linked = left.hears_from("telegram", "12", f"link {CODE}")
 
     assert (locked.ok, linked.ok) == (False, True)
-    assert [left.desk.person("telegram", account) for account in ("8", "12", "7")] == [BO, CY, None]
+    assert [left.dispatcher.person("telegram", account) for account in ("8", "12", "7")] == [BO, CY, None]
 
 
 def test_what_single_people_were_to_be_told_is_told(left: House) -> None:

@@ -131,12 +131,12 @@ def test_a_page_of_incidents_is_newest_first_and_goes_on_where_the_last_ended(ho
 
 def test_acts_that_are_older_than_three_days_are_forgotten(house: House) -> None:
     act = Request(by=UNKNOWN_PRINCIPAL, text="ack 1", channel="slack", idempotency_key="x")
-    first = [house.desk.record_refusal(act, "a guest") for _ in range(2)]
+    first = [house.dispatcher.record_refusal(act, "a guest") for _ in range(2)]
 
     house.clock.pass_by(hours=73)
     house.watch.delete_old()
 
-    assert [*first, house.desk.record_refusal(act, "a guest")] == [False, True, False]
+    assert [*first, house.dispatcher.record_refusal(act, "a guest")] == [False, True, False]
     assert house.audited() == [Code.DENIED] * 2
 
 

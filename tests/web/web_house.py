@@ -98,10 +98,10 @@ class WebHouse:
             seal=Sealer(self.store).seal_now,
             take=self.intake.take,
         )
-        self.desk = house.dispatcher
+        self.dispatcher = house.dispatcher
         self.console = Console(ConsoleSettings())
         self.console.print_line = self.bell.send_line
-        self.console.start(self.desk)
+        self.console.start(self.dispatcher)
         self._server = Server(
             build_web(
                 alerts=PlainTextResponse("the intake's own app\n"),

@@ -50,11 +50,11 @@ def test_a_verb_without_its_arguments_opens_its_form(
 
     (modal,) = fake.views.modals
     assert modal.told["title"] == {"type": "plain_text", "text": "silence", "emoji": False}
-    assert "let Alertmanager be quiet about some alerts for a while." in modal.shown
+    assert "silence some alerts in Alertmanager for a while." in modal.shown
     assert "kept: in memory" in modal.shown
     assert list(modal.fields) == ["Matchers", "For", "Because"]
     assert [field["optional"] for field in modal.fields.values()] == [False, False, True]
-    assert "1m to 7d" in json.dumps(modal.fields["For"]["hint"])
+    assert "1 min to 7 d" in json.dumps(modal.fields["For"]["hint"])
     assert door.heard == []
 
 
@@ -150,8 +150,11 @@ def test_a_form_that_stood_open_for_long_is_answered_without_its_commands_addres
     [
         ({"For": "2h please"}, "'please' is not understood. Nothing was done."),
         ({"For": "2 hours"}, "'2' is not a duration such as 90s, 30m, 2h or 1d12h. Nothing was done."),
-        ({"For": "9d"}, "'9d' is not between 1m and 7d. Nothing was done."),
-        ({"Matchers": "api"}, "'api' is not of the form name=value, !=, =~ or !~. Nothing was done."),
+        ({"For": "9d"}, "'9d' is not between 1 min and 7 d. Nothing was done."),
+        (
+            {"Matchers": "api"},
+            "'api' is not of the form name=value, name!=value, name=~regex or name!~regex. Nothing was done.",
+        ),
         ({"Matchers": 'a="b'}, "A quote is not closed: '\"b'. Nothing was done."),
         ({"Matchers": "   "}, "Which labels, such as alertname=HighErrorRate? Nothing was done."),
     ],

@@ -76,12 +76,12 @@ def test_the_outcome_draws_its_commands_for_everybody(fake: FakeSlack, slack: Sl
 
 def test_the_first_of_two_approvals_leaves_the_buttons(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
     ts = shown(fake, slack, door)
-    door.answer_next(Reply(text="Approved; 1 more must say `yes`.", shared=True))
+    door.answer_next(Reply(text="Approved by Cy; 1 more approval is needed: `yes`.", shared=True))
 
     hear(slack, fake, fake.press(f"yes {HANDLE}", message=ts))
 
     assert list(fake.message(ts).buttons) == ["Approve", "Drop it"]
-    assert fake.messages[-1].text.startswith("Approved; 1 more")
+    assert fake.messages[-1].text.startswith("Approved by Cy; 1 more")
 
 
 def test_an_old_button_is_answered_to_its_presser_alone_and_taken_away(

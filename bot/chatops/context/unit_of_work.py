@@ -1,6 +1,6 @@
 """One request's open transaction, its audit entries, and the work that follows the commit.
 
-All parts of the desk share it. Nothing in it outlives the request.
+All parts of the context share it. Nothing in it outlives the request.
 """
 
 from __future__ import annotations
@@ -22,12 +22,10 @@ from bot.store.transaction import Tx
 class UnitOfWork:
     tx: Tx
     request: Request
-    outside: Mapping[Account, str]  #: what platforms have just said against accounts
+    account_problems: Mapping[Account, str]  #: reported by the platforms just now
     about: Incident | None = None  #: the incident that the request names
-    written: Committed = field(
-        default_factory=Committed
-    )  #: what the transaction holds, for those who act on its commit
-    after: NextStep | None = None  #: what the gate does once it is committed
+    written: Committed = field(default_factory=Committed)  #: all changes of the transaction, for `on_commit`
+    next_step: NextStep | None = None  #: what the dispatcher does after the commit
 
     @property
     def verb(self) -> str:

@@ -1,16 +1,16 @@
-"""`desk.break_glass`: emergency rights are activated, reviewed and listed. `breaking` holds the rules and the alarm."""
+"""`context.break_glass`: emergency rights are activated, reviewed and listed, by the rules of `access.break_glass`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bot.access.break_glass import BreakGlass
-from bot.chatops.desk.unit_of_work import UnitOfWork
+from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.core.request import Reply
 
 
 class BreakGlassService:
-    """Implements `ports.BreakGlassOperations` for one request."""
+    """Implements `core.command.BreakGlassOperations` for one request."""
 
     def __init__(self, unit: UnitOfWork, break_glass: BreakGlass) -> None:
         self._unit = unit

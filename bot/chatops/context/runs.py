@@ -1,14 +1,14 @@
-"""`desk.runs`: runs are listed, undone, kept from being undone by time, and given a result that nobody saw.
+"""`context.runs`: runs are listed and undone, a timed undo is cancelled, and an unknown result is recorded by a person.
 
-An undo is only checked here. The gate plans it after the commit, as it plans any other action.
+An undo is only checked here. The dispatcher plans it after the commit, as any other action.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.chatops.desk.lookup import only_match
-from bot.chatops.desk.unit_of_work import UnitOfWork
+from bot.chatops.context.lookup import only_match
+from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.chatops.next_steps import UndoStep
 from bot.core.errors import Rejected
 from bot.core.plan import HANDLE_LENGTH, Result
@@ -22,16 +22,16 @@ _LISTED = 10
 
 
 class RunService:
-    """Implements `ports.RunOperations` for one request."""
+    """Implements `core.command.RunOperations` for one request."""
 
     def __init__(self, unit: UnitOfWork, incidents: IncidentService) -> None:
-        """`incidents`: where the result of a run is told."""
+        """`incidents`: the result of a run is reported there."""
         self._unit = unit
         self._tx = unit.tx
         self._incidents = incidents
 
     def find(self, run_id: str) -> Run:
-        """The run whose id begins so. Raises `Rejected` where there is not exactly one."""
+        """The run whose id begins with `run_id`. Raises `Rejected` unless exactly one does."""
         found = runs.find_runs(self._tx.sql, run_id)
         return only_match(found, f"run {run_id}", "`runs` lists the last ones.")
 
@@ -42,21 +42,22 @@ class RunService:
         run = self.find(run_id)
         now = run_states.of_run(self._tx.sql, run)
         if not now.can_undo:
-            reason = "it knows no way back" if now.state in (State.DONE, State.DEGRADED) else _how(now)
+            reason = "it left no undo command" if now.state in (State.DONE, State.DEGRADED) else _describe_state(now)
             raise Rejected(f"Run {now.short_id} cannot be undone: {reason}. Nothing was done.", code="no_undo")
-        self._unit.after = UndoStep(run=run)
+        self._unit.next_step = UndoStep(run=run)
         return Reply(text="Looking.")
 
     def cancel_timed_undo(self, run_id: str) -> Reply:
         run = self.find(run_id)
         now = run_states.of_run(self._tx.sql, run)
         if now.state in (State.UNDONE, State.UNDOING):
-            message = f"Run {now.short_id} cannot be kept: {_how(now)}. Nothing was done."
+            message = f"Run {now.short_id} cannot be kept: {_describe_state(now)}. Nothing was done."
             raise Rejected(message, code="nothing_to_keep", status=409)
         if not runs.cancel_revert(self._tx, run):
-            message = f"Run {run.id[:HANDLE_LENGTH]} does not end by itself. Nothing was done."
+            message = f"Run {run.id[:HANDLE_LENGTH]} has no timed undo. Nothing was done."
             raise Rejected(message, code="nothing_to_keep", status=409)
-        return Reply(text=f"Run {run.id[:HANDLE_LENGTH]} stays as it is; `undo {run.id[:HANDLE_LENGTH]}` undoes it.")
+        message = f"The timed undo of run {now.short_id} is cancelled: its change stays."
+        return Reply(text=f"{message} `undo {now.short_id}` undoes it.")
 
     def record_result(self, run_id: str, ended: str, reason: str) -> Reply:
         run, by = self.find(run_id), self._unit.request.by
@@ -69,9 +70,9 @@ class RunService:
         if incident is not None:
             message = f"{by.display_name}: {proposal.command}: {ended}. {reason}"
             self._incidents.report_action(incident, message, done=ended == Result.DONE)
-        return Reply(text=f"Run {run.id[:HANDLE_LENGTH]} is {ended}; {run.target} is free again.")
+        return Reply(text=f"Run {run.id[:HANDLE_LENGTH]} is recorded as {ended}. {run.target} takes new actions again.")
 
 
-def _how(now: RunStatus) -> str:
+def _describe_state(now: RunStatus) -> str:
     by = f" by {now.undone_for}, run {now.undone_by[:HANDLE_LENGTH]}" if now.undone_by else ""
     return f"it is {now.state}{by}"
