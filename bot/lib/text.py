@@ -61,7 +61,7 @@ def spell(long: timedelta) -> str:
 
 
 def spell_duration(long: timedelta) -> str:
-    """ "1 h 30 min": for people to read, its two greatest units; nothing finer than a second."""
+    """ "1 h 30 min": for people to read; nothing finer than a second."""
     seconds = int(long.total_seconds())
     parts = (
         (seconds // 86400, "d"),
@@ -69,4 +69,4 @@ def spell_duration(long: timedelta) -> str:
         (seconds // 60 % 60, "min"),
         (seconds % 60, "s"),
     )
-    return " ".join([f"{number} {unit}" for number, unit in parts if number][:2]) or "0 s"
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"

@@ -19,8 +19,8 @@ from bot.lib.text import spell_duration
         (timedelta(hours=2), "2 h"),
         (timedelta(minutes=90), "1 h 30 min"),
         (timedelta(days=7), "7 d"),
-        (timedelta(days=1, hours=2, minutes=3, seconds=4), "1 d 2 h"),
+        (timedelta(days=1, hours=2, minutes=3, seconds=4), "1 d 2 h 3 min 4 s"),
     ],
 )
-def test_a_duration_is_read_in_its_two_greatest_units(long: timedelta, read: str) -> None:
+def test_a_duration_is_read_with_units_and_nothing_is_left_out(long: timedelta, read: str) -> None:
     assert spell_duration(long) == read
