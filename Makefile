@@ -32,7 +32,7 @@ test: $(VENV)/.tested ## all tests; installs what they need where apt and Go can
 test-slow: $(VENV)/.tested ## the tests that take minutes; those that wait, on a busy machine; those that sign, an hour later
 	@.ci/apt slow
 	$(BIN)/python -m pytest -n 2 -m slow
-	.ci/busy $(BIN)/python -m pytest -n 2 --dist loadgroup -m "(waits or crash) and not slow"
+	.ci/busy $(BIN)/python -m pytest -n 2 --dist loadgroup -m "waits and not slow and not crash"
 	.ci/late $(BIN)/python -m pytest -n 2 --dist loadgroup tests/integrations
 
 e2e: $(VENV)/.tested ## only the tests with a real Alertmanager, Prometheus and Chromium
