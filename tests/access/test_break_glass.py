@@ -207,7 +207,7 @@ def test_the_watch_mends_it_once_and_says_that_it_is_to_be_reviewed(burning: Hou
 
     assert [entry["by"] for entry in on_record(burning, Code.GLASS_MENDED)] == ["watch"]
     assert burning.story()[-1].text == (
-        "The watch: Break-glass of bo has ended: its time was over. Review it: review-glass bo because <text>"
+        "The scheduler: Break-glass of bo has ended: its time was over. Review it: review-glass bo because <text>"
     )
     assert burning.incident().status is Status.OPEN
 
