@@ -163,7 +163,9 @@ def test_an_unknown_command_is_not_understood(capsys: pytest.CaptureFixture[str]
     assert "invalid choice" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--config", str(CONFIG / "local.yaml")]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["audit", "verify", "--help"], ["check", "--config", str(CONFIG / "local.yaml")]]
+)
 def test_help_and_check_load_no_sdk_and_are_quick(arguments: list[str]) -> None:
     code = (
         "import sys\n"

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, TYPE_CHECKING
 
-from bot.audit.custody import Prunable
 from bot.audit.verify import export as exporting
 from bot.audit.verify import open_log
 from bot.audit.verify.export import ExportedLog
@@ -32,6 +31,7 @@ from bot.core.errors import Rejected
 from bot.lib import logs, terminal
 
 if TYPE_CHECKING:
+    from bot.audit.custody import Prunable
     from bot.store.engine import Store
 
 #: Adds one verb: (name, help, function).

@@ -38,7 +38,7 @@ _MAX_PAGES = 200
 _MAX_SHOWN = 300
 #: Added to a refusal: what to do about it.
 _HINTS: Mapping[str, str] = {
-    ApiErrorKind.NOT_AUTHENTICATED: " The cluster accepts no such change until that webhook answers; ask again then.",
+    ApiErrorKind.WEBHOOK_FAILED: " The cluster accepts no such change until that webhook answers; ask again then.",
 }
 _JSON = "application/json"
 #: The group that Kubernetes adds to every authenticated user; in an access review it has to be listed.

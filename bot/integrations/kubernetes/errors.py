@@ -34,7 +34,7 @@ class ApiErrorKind(StrEnum):
 
     CONFLICT = "moved"  #: the object is not as the patch expects it, or its version is gone
     DENIED = "denied"  #: refused by an admission webhook, a policy, a quota or the like
-    NOT_AUTHENTICATED = "unasked"  #: an admission webhook that has to be called does not answer, or failed
+    WEBHOOK_FAILED = "unasked"  #: an admission webhook that has to be called does not answer, or failed
     NO_DRY_RUN = "no_dry_run"  #: an admission webhook does not support a dry run
     NO_ENTRY = "no_entry"  #: the user has no right to it
     REFUSED = "refused"
@@ -49,8 +49,8 @@ _BY_MESSAGE: tuple[tuple[re.Pattern[str], ApiErrorKind], ...] = (
         re.compile(_BEGINS + r"""(?:ValidatingAdmissionPolicy|policy) ['"][^'"]*['"][^:]* denied request"""),
         ApiErrorKind.DENIED,
     ),
-    (re.compile(_BEGINS + r'failed calling webhook "[^"]*"'), ApiErrorKind.NOT_AUTHENTICATED),
-    (re.compile(_BEGINS + r"(?:Validating|Mutating)AdmissionWebhook/\S+ has panicked"), ApiErrorKind.NOT_AUTHENTICATED),
+    (re.compile(_BEGINS + r'failed calling webhook "[^"]*"'), ApiErrorKind.WEBHOOK_FAILED),
+    (re.compile(_BEGINS + r"(?:Validating|Mutating)AdmissionWebhook/\S+ has panicked"), ApiErrorKind.WEBHOOK_FAILED),
 )
 
 

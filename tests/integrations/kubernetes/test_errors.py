@@ -52,7 +52,7 @@ _LIMIT = 'pods "api-1" is forbidden: maximum cpu usage per Container is 1, but l
         (403, "Forbidden", _QUOTA, ApiErrorKind.DENIED),
         (403, "Forbidden", _SECURITY, ApiErrorKind.DENIED),
         (403, "Forbidden", _LIMIT, ApiErrorKind.DENIED),
-        (500, "InternalError", _DOWN, ApiErrorKind.NOT_AUTHENTICATED),
+        (500, "InternalError", _DOWN, ApiErrorKind.WEBHOOK_FAILED),
         (400, "BadRequest", 'admission webhook "x" does not support dry run', ApiErrorKind.NO_DRY_RUN),
         (403, "Forbidden", _RBAC, ApiErrorKind.NO_ENTRY),
         (403, "", "", ApiErrorKind.NO_ENTRY),
