@@ -26,6 +26,7 @@ from bot.core.command import KnownNames
 from bot.core.errors import Rejected
 from bot.core.silences import Matcher
 from bot.lib.text import spell
+from commands import yes
 
 WEEK = timedelta(days=7)
 KNOWN = {"service": ["prod/api", "staging/api", "prod/web", "db"], "person": {"U1": "ana", "ana": "ana", "bo": "bo"}}
@@ -298,6 +299,11 @@ def test_what_may_be_left_out_may_be_left_out_before_a_clause_too() -> None:
     assert parser.parse(List, "", None, "") == List()
     assert parser.parse(List, "since 1h", None, "") == List(since=hour)
     assert parser.parse(List, "db since 1h", None, "") == List(service="db", since=hour)
+
+
+def test_a_plan_is_asked_for_by_that_word() -> None:
+    assert yes.command.usage == "yes <plan> [<name>]"
+    assert refusal(yes.command.args, "") == "Which plan?"
 
 
 @pytest.mark.parametrize("handle", ["7f3", "7F3A", "7f3g", "-7f3a", "0" * 65, "７f3a"])
