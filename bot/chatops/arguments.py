@@ -195,7 +195,7 @@ class OneOf:
             return choice
         near = nearest(word, self.choices)
         more = f"Did you mean `{near}`?" if near else f"It must be {spell_list(self.choices)}."
-        raise slot.refusal(f"{shorten(word)} is not a valid {slot.noun}. {more}")
+        raise slot.refusal(f"{shorten(word)} is not a valid value for {slot.noun}. {more}")
 
     def format(self, value: object) -> str:
         return str(value)

@@ -281,8 +281,10 @@ def test_a_choice_is_the_one_that_was_declared(word: str) -> None:
 
 
 def test_a_near_miss_of_a_choice_names_the_nearest() -> None:
-    assert refusal(Weigh, "42 critcal") == "'critcal' is not a valid severity. Did you mean `critical`?"
-    assert refusal(Weigh, "42 9") == "'9' is not a valid severity. It must be critical, error, warning or info."
+    assert refusal(Weigh, "42 critcal") == "'critcal' is not a valid value for severity. Did you mean `critical`?"
+    assert (
+        refusal(Weigh, "42 9") == "'9' is not a valid value for severity. It must be critical, error, warning or info."
+    )
     assert refusal(Weigh, "42") == "Which severity: critical, error, warning or info?"
 
 
