@@ -12,13 +12,13 @@ from bot.core.request import Reply, Request
 
 @dataclass(frozen=True, kw_only=True)
 class NoArgs:
-    handle: Annotated[str, Handle()]
+    handle: Annotated[str, Handle(placeholder="plan")]
 
 
 @dataclass(frozen=True)
 class NoCommand:
     verb: str = "no"
-    usage: str = "no <handle>"
+    usage: str = "no <plan>"
     summary: str = "drop a plan; nothing is done"
     args: type[NoArgs] = NoArgs
     read_only: bool = False

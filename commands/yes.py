@@ -15,14 +15,14 @@ from bot.core.request import Reply, Request
 
 @dataclass(frozen=True, kw_only=True)
 class YesArgs:
-    handle: Annotated[str, Handle()]
+    handle: Annotated[str, Handle(placeholder="plan")]
     name: Annotated[str | None, FreeText(placeholder="name")] = None
 
 
 @dataclass(frozen=True)
 class YesCommand:
     verb: str = "yes"
-    usage: str = "yes <handle> [<name>]"
+    usage: str = "yes <plan> [<name>]"
     summary: str = "approve another person's plan, or confirm your own"
     args: type[YesArgs] = YesArgs
     read_only: bool = False

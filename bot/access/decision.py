@@ -184,9 +184,10 @@ def _ends(
 def _missing(found: _Found, who: Principal, wanted: Permission, policy: Policy, context: Context) -> str:
     message = [f"{_quoted(wanted)} is denied."]
     nearest = sorted(found.short, key=lambda one: (len(one[1]), one[0].precedence))[:_MOST_NAMED]
-    message += [f'Your rule "{one.rule.do}" (role {one.role}) {"; it ".join(lacks)}.' for one, lacks in nearest]
+    message += [f'Rule "{one.rule.do}" (role {one.role}) {"; it ".join(lacks)}.' for one, lacks in nearest]
     if not nearest:
-        message.append(f"None of your roles ({', '.join(sorted(who.roles)) or 'you have none'}) allows it.")
+        held = ", ".join(sorted(who.roles))
+        message.append(f"No role of {who.id} ({held}) allows it." if held else f"{who.id or 'The sender'} has no role.")
     return " ".join([*message, *_who_could(who, wanted, policy, context)])
 
 

@@ -63,7 +63,7 @@ def check_open(proposal: Proposal, now: datetime) -> None:
 def changed_preconditions(old: Plan, new: Plan) -> tuple[str, ...]:
     """What is different, a sentence each; a precondition that people are not shown is only named."""
     found = [
-        f"{name} changed"
+        f"a detail that is not shown ({name})"
         if name in new.hidden
         else f"{name}: {old.preconditions.get(name, '-')} -> {new.preconditions.get(name, '-')}"
         for name in sorted({*old.preconditions, *new.preconditions})

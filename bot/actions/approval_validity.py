@@ -165,7 +165,7 @@ def describe_lapses(proposal: Proposal, verdict: ApprovalReview) -> str:
 
 def describe_stop(proposal: Proposal, lapse: Lapse) -> str:
     if lapse.cause is LapseCause.NEEDS_MORE:
-        message = f"Plan {proposal.short_handle} needs more approvals than when it was shown: {lapse.reason}"
+        message = f"Plan {proposal.short_handle} needs more approvals than when it was shown. {lapse.reason}"
         return f"{message} Nothing was done. Send the command again for a new plan."
     return f"{_no_longer(proposal, lapse)} Nothing was done. Plan {proposal.short_handle} is stopped."
 
@@ -209,7 +209,7 @@ def _lost(identity: RecordedIdentity, now: ApproverState) -> Lapse | None:
     channel, account = identity.from_account
     found: tuple[LapseCause, str] | None = None
     if not identity.account:
-        found = LapseCause.UNRECORDED, "it was given before accounts were recorded with approvals."
+        found = LapseCause.UNRECORDED, "no account was recorded at that time."
     elif not now.listed:
         found = LapseCause.GONE, f"{identity.person} is no longer in the settings."
     elif now.held is None:

@@ -24,7 +24,7 @@ from bot.core.errors import Rejected
 from bot.core.plan import HANDLE_LENGTH, Proposal
 from bot.core.registry import Registry
 from bot.core.request import Principal, Request
-from bot.core.run_state import run_state
+from bot.core.run_state import State, person_named, run_state
 from bot.lib.failpoints import failpoint
 from bot.store import audit_log, break_glass, plans, run_reports, runs
 from bot.store.engine import Store, Unavailable
@@ -161,10 +161,13 @@ def _check_due(tx: Tx, undo_of: Run | None) -> None:
 
 def _busy(tx: Tx, proposal: Proposal) -> Rejected:
     other = runs.holder(tx.sql, proposal.plan.target)
-    busy = f"run {other.id[:HANDLE_LENGTH]} of {other.by}, {run_state(other.state)}" if other else "another run"
-    message = (
-        f"{proposal.plan.target or proposal.verb} is held by {busy}. Nothing was done. Ask again when it has ended."
-    )
+    busy, then = "another run", "Ask again when it has ended."
+    if other:
+        state = run_state(other.state)
+        busy = f"run {other.id[:HANDLE_LENGTH]} of {person_named(other.by)}, {state}"
+        if state is State.UNKNOWN:
+            then = "Ask again when its result is known; `runs` shows what to do."
+    message = f"{proposal.plan.target or proposal.verb} is held by {busy}. Nothing was done. {then}"
     return Rejected(message, code="target_busy", status=409)
 
 

@@ -111,7 +111,7 @@ class Upkeep:
     def _hold(self, run: Run, check: str, *, asked: bool) -> None:
         over = run.check_until is not None and self.store.now() >= run.check_until
         if over and not asked:
-            reason = f"Its check could not be evaluated: {check}"
+            reason = f"Its check ({check}) could not be evaluated."
             self.raise_alert("RunNotChecked", run.id, f"{run.message} {reason}")
             self.runner.mark_degraded(run, reason)
         with self.store.begin() as tx:

@@ -195,7 +195,7 @@ class OneOf:
             return choice
         near = nearest(word, self.choices)
         more = f"Did you mean `{near}`?" if near else f"It must be {spell_list(self.choices)}."
-        raise slot.refusal(f"{shorten(word)} is not a valid {slot.noun}. {more}")
+        raise slot.refusal(f"{shorten(word)} is not a valid value for {slot.noun}. {more}")
 
     def format(self, value: object) -> str:
         return str(value)
@@ -205,13 +205,15 @@ class OneOf:
 class Handle:
     """The first characters of the id of a plan or a run, in lower-case hex."""
 
+    placeholder: str = ""  #: its name in the usage line; the field's name by default
+
     def usage(self, field: str) -> str:
-        return field
+        return self.placeholder or field
 
     def parse(self, tokens: Tokens, slot: ArgumentSlot) -> str:
         word = tokens.next_word()
         if not word:
-            raise slot.missing()
+            raise slot.missing(f"Which {self.placeholder}?" if self.placeholder else "")
         if not _HANDLE.fullmatch(word):
             raise slot.refusal(f"{shorten(word)} is not a valid id: 4 to 64 characters of 0-9 and a-f.")
         return word

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core.message import Card
+from bot.core.run_state import SCHEDULER_ID
 from bot.lib.text import storable
 
 
@@ -25,8 +26,8 @@ class Principal:
 
 #: The sender of a request from an account that is not linked to anybody.
 UNKNOWN_PRINCIPAL = Principal(id="")
-#: The scheduler, as the sender of automatic undos. The id is stored; never change it.
-SCHEDULER = Principal(id="watch", name="The scheduler", human=False)
+#: The scheduler, as the sender of automatic undos.
+SCHEDULER = Principal(id=SCHEDULER_ID, name="The scheduler", human=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+#: The stored id of the scheduler, which undoes runs when their time is over. Never change it.
+SCHEDULER_ID = "watch"
+
 #: Characters of a reason in a list; the whole reason is in the timeline and in the audit log.
 _REASON = 280
 
@@ -87,6 +90,11 @@ def run_state(stored: str, *, unwell: str = "", undo: State | None = None) -> St
     return State.DEGRADED if unwell else State.DONE
 
 
+def person_named(person: str) -> str:
+    """Who ran or undid it, as people read it: the scheduler's stored id would say nothing to them."""
+    return "the scheduler" if person == SCHEDULER_ID else person
+
+
 def describe_end(state: State, message: str) -> str:
     """The message about a run's end, with its state in front unless it is simply done."""
     return message if state is State.DONE else f"{state.capitalize()}: {message}"
@@ -95,7 +103,8 @@ def describe_end(state: State, message: str) -> str:
 def describe_run(one: RunStatus) -> str:
     """One run in a list: command, state, person, time, reason, and the next step."""
     undoes = f", undoes {one.undo_of[:8]}" if one.undo_of else ""
-    head = f"{one.short_id} {one.state}: {one.command} ({one.by}, {one.began_at:%Y-%m-%d %H:%M} UTC{undoes})."
+    who = person_named(one.by)
+    head = f"{one.short_id} {one.state}: {one.command} ({who}, {one.began_at:%Y-%m-%d %H:%M} UTC{undoes})."
     return " ".join(part for part in (head, reason_of(one), next_step(one)) if part)
 
 
@@ -118,9 +127,11 @@ def count_needing_attention(found: Sequence[RunStatus]) -> str:
 def reason_of(one: RunStatus) -> str:
     """The reason for its state, or its progress; "" when the state says it all."""
     if one.state is State.UNDONE and one.undone_at:
-        return f"Undone by {one.undone_for} at {one.undone_at:%Y-%m-%d %H:%M} UTC, run {one.undone_by[:8]}."
+        return (
+            f"Undone by {person_named(one.undone_for)} at {one.undone_at:%Y-%m-%d %H:%M} UTC, run {one.undone_by[:8]}."
+        )
     if one.state is State.UNDOING:
-        return f"{one.undone_for} is undoing it, run {one.undone_by[:8]}."
+        return f"{person_named(one.undone_for)} is undoing it, run {one.undone_by[:8]}."
     return "" if one.state is State.DONE else _short(one.reason)
 
 

@@ -36,7 +36,7 @@ def test_what_no_rule_allows_is_denied_and_the_reason_names_who_could() -> None:
 
     assert not decision.allowed
     assert decision.reason == (
-        '"scale prod/api" is denied. None of your roles (ops) allows it. Role with a rule for it: admin.'
+        '"scale prod/api" is denied. No role of ana (ops) allows it. Role with a rule for it: admin.'
         " Root could do it now."
     )
 

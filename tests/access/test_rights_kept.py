@@ -158,7 +158,7 @@ def test_what_is_behind_the_glass_is_not_for_the_next_person_of_that_id(burning:
     after = burning.hears_from("slack", "U9", "turn prod/api 6")
 
     assert before.ok
-    assert after.text.startswith('Denied: "turn prod/api" is denied.')
+    assert after.text.startswith('Denied: "turn prod/api".')
 
 
 def test_a_plan_behind_the_glass_of_somebody_who_was_removed_does_not_run(burning: House) -> None:

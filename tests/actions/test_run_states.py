@@ -113,7 +113,7 @@ def test_what_is_undone_by_its_time_says_that_the_watch_did_it(house: House) -> 
     house.tends()
 
     assert stands(house, run) is State.UNDONE
-    assert "Undone by watch at 2026-11-23 12:31 UTC" in listed(house, run)
+    assert "Undone by the scheduler at 2026-11-23 12:31 UTC" in listed(house, run)
 
 
 def test_what_is_not_well_says_so_with_its_reason_in_the_list_and_at_home(house: House) -> None:
@@ -155,7 +155,7 @@ def test_a_run_whose_check_could_not_be_asked_is_not_called_done(house: House) -
     house.tends()
 
     assert stands(house, run) is State.DEGRADED
-    assert "Its check could not be evaluated: up == 1" in listed(house, run)
+    assert "Its check (up == 1) could not be evaluated." in listed(house, run)
     assert house.audited().count(Code.UNWELL) == 1
 
 
@@ -247,11 +247,14 @@ def test_what_a_person_settled_reads_as_they_said(house: House) -> None:
     with house.store.read() as seen:
         run = run_states.last(seen.sql, 1)[0].short_id
     unknown = stands(house, run)
+    house.dials.silent = False
+    held = house.says(f"yes {handle(house.says('turn prod/api 9').text)}")
 
     house.says(f"settle {run} failed because it is at 3", by=CY)
     again = house.says(f"settle {run} done because really", by=CY)
 
     assert (unknown, stands(house, run)) == (State.UNKNOWN, State.FAILED)
+    assert held.text.endswith("Ask again when its result is known; `runs` shows what to do.")
     assert listed(house, run).endswith("Cy: it is at 3")
     assert again.text == f"Run {run} is failed, not unknown. Nothing was done."
 

@@ -26,6 +26,7 @@ from bot.core.command import KnownNames
 from bot.core.errors import Rejected
 from bot.core.silences import Matcher
 from bot.lib.text import spell
+from commands import yes
 
 WEEK = timedelta(days=7)
 KNOWN = {"service": ["prod/api", "staging/api", "prod/web", "db"], "person": {"U1": "ana", "ana": "ana", "bo": "bo"}}
@@ -280,8 +281,10 @@ def test_a_choice_is_the_one_that_was_declared(word: str) -> None:
 
 
 def test_a_near_miss_of_a_choice_names_the_nearest() -> None:
-    assert refusal(Weigh, "42 critcal") == "'critcal' is not a valid severity. Did you mean `critical`?"
-    assert refusal(Weigh, "42 9") == "'9' is not a valid severity. It must be critical, error, warning or info."
+    assert refusal(Weigh, "42 critcal") == "'critcal' is not a valid value for severity. Did you mean `critical`?"
+    assert (
+        refusal(Weigh, "42 9") == "'9' is not a valid value for severity. It must be critical, error, warning or info."
+    )
     assert refusal(Weigh, "42") == "Which severity: critical, error, warning or info?"
 
 
@@ -298,6 +301,11 @@ def test_what_may_be_left_out_may_be_left_out_before_a_clause_too() -> None:
     assert parser.parse(List, "", None, "") == List()
     assert parser.parse(List, "since 1h", None, "") == List(since=hour)
     assert parser.parse(List, "db since 1h", None, "") == List(service="db", since=hour)
+
+
+def test_a_plan_is_asked_for_by_that_word() -> None:
+    assert yes.command.usage == "yes <plan> [<name>]"
+    assert refusal(yes.command.args, "") == "Which plan?"
 
 
 @pytest.mark.parametrize("handle", ["7f3", "7F3A", "7f3g", "-7f3a", "0" * 65, "７f3a"])

@@ -110,7 +110,7 @@ def test_what_is_gone_back_to_gets_a_new_number_and_its_hash_still_finds_it(worl
     said = refusal(world, RollbackArgs(service="prod/api", revision="2"))
     world.run(action, back_to(plan))
 
-    assert said.startswith("It has no revision 2. Nothing was done. There are 4 (")
+    assert said.startswith("It has no revision 2. Nothing was done. Revisions: 4 (")
     assert image_of(api(world)) == THREE
     assert f"({two})" in " ".join(world.plan(action, RollbackArgs(service="prod/api", revision=two)).effect)
 
@@ -164,7 +164,7 @@ def test_where_it_already_is_or_never_was_cannot_be_gone_back_to(world: World) -
     assert refusal(world, RollbackArgs(service="prod/api", revision="2")).startswith(
         f"It is already at revision 2 ({two})."
     )
-    assert f"It has no revision 7. Nothing was done. There are 2 ({two}), 1 (" in refusal(
+    assert f"It has no revision 7. Nothing was done. Revisions: 2 ({two}), 1 (" in refusal(
         world, RollbackArgs(service="prod/api", revision="7")
     )
 

@@ -7,6 +7,7 @@ the commit.
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
@@ -29,6 +30,7 @@ from bot.core.request import Reply, split_verb
 from bot.store import runs
 
 _DENIED = "denied"
+_IS_DENIED = re.compile(r'^("[^"]*") is denied')
 #: After these no other press of the same button can succeed.
 _CLOSED = approval.CLOSED | {incident_reference.ANOTHER_INCIDENT}
 
@@ -123,6 +125,7 @@ class RequestHandler:
 
 
 def denied(decision: Decision) -> str:
-    """The refusal as the requester reads it."""
-    suffix = "" if "Nothing was done" in decision.reason else " Nothing was done."
-    return f"Denied: {decision.reason}{suffix}"
+    """The refusal as the requester reads it. "Denied" stands once: in front, not also after the command."""
+    reason = _IS_DENIED.sub(r"\1", decision.reason)
+    suffix = "" if "Nothing was done" in reason else " Nothing was done."
+    return f"Denied: {reason}{suffix}"

@@ -13,7 +13,7 @@ from bot.chatops.next_steps import UndoStep
 from bot.core.errors import Rejected
 from bot.core.plan import HANDLE_LENGTH, Result
 from bot.core.request import Reply
-from bot.core.run_state import RunStatus, State
+from bot.core.run_state import RunStatus, State, person_named
 from bot.incidents.service import IncidentService
 from bot.store import run_states, runs
 from bot.store.runs import Run
@@ -74,5 +74,5 @@ class RunService:
 
 
 def _describe_state(now: RunStatus) -> str:
-    by = f" by {now.undone_for}, run {now.undone_by[:HANDLE_LENGTH]}" if now.undone_by else ""
+    by = f" by {person_named(now.undone_for)}, run {now.undone_by[:HANDLE_LENGTH]}" if now.undone_by else ""
     return f"it is {now.state}{by}"

@@ -50,7 +50,8 @@ class ApplicationState:
         resources = (self.application.get("status") or {}).get("resources") or ()
         kept = Counter(str(row.get("kind", "")) for row in resources)
         named = ", ".join(f"{count} {kind}" for kind, count in sorted(kept.items()) if kind in _WORKLOADS)
-        return f"everything in {self.ref}: {len(resources)} objects{f', among them {named}' if named else ''}"
+        objects = f"{len(resources)} object{'' if len(resources) == 1 else 's'}"
+        return f"everything in {self.ref}: {objects}{f', among them {named}' if named else ''}"
 
     @property
     def remembered(self) -> str:

@@ -111,7 +111,7 @@ def choose(kept: Sequence[Release], wanted: str) -> HelmChoice:
     if goal is now:
         raise _refused(f"It is already at {now}.")
     if goal.status not in GOOD:
-        raise _refused(f"It was never in service: {goal}. Choose one of {listed(others) or 'none'}.")
+        raise _refused(f"{goal} was never in service. Versions that were: {listed(others) or 'none other'}.")
     return HelmChoice(now=now, goal=goal, others=tuple(one for one in others if one is not goal))
 
 

@@ -147,8 +147,8 @@ def choose(
 
 
 def listed(revisions: Sequence[Revision]) -> str:
-    """The revisions that there are: a sentence."""
-    return f"There are {', '.join(f'{one.number} ({one.hash})' for one in revisions)}."
+    """The revisions that there are, with their numbers and hashes."""
+    return f"Revisions: {', '.join(f'{one.number} ({one.hash})' for one in revisions)}."
 
 
 def _named(revisions: Sequence[Revision], wanted: str) -> Revision:
@@ -159,7 +159,7 @@ def _named(revisions: Sequence[Revision], wanted: str) -> Revision:
     for one in revisions:
         if wanted == str(one.number):
             return one
-    kept = listed(revisions) if revisions else "It has none."
+    kept = listed(revisions) if revisions else "Revisions: none."
     message = f"It has no revision {wanted}. Nothing was done. {kept} revisionHistoryLimit removes older ones."
     raise Rejected(message, code="no_revision", status=404)
 

@@ -113,7 +113,11 @@ def test_it_goes_to_what_is_wished_or_to_the_newest_that_was_in_service_and_diff
         ([one(1, manifest="a"), one(2, "deployed", manifest="a")], "", "keeps no older version"),
         ([one(1), one(2, "deployed")], "7", r"keeps no version 7\. It keeps version 1"),
         ([one(1), one(2, "deployed")], "2", "It is already at version 2"),
-        ([one(1, "failed"), one(2, "deployed")], "1", r"never in service: version 1 .*Choose one of none"),
+        (
+            [one(1, "failed"), one(2, "deployed")],
+            "1",
+            r"version 1 .* was never in service\. Versions that were: none other",
+        ),
     ],
 )
 def test_where_it_cannot_go_it_says_where_it_could(kept: list[Release], wish: str, said: str) -> None:

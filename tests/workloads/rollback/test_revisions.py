@@ -70,9 +70,9 @@ def test_a_wish_means_one_revision(
     ("revisions", "wish", "said"),
     [
         ((TWO,), "", "There is no older revision to roll back to. Nothing was done."),
-        ((AGAIN, TWO), "", "There are 2 (bbb). To roll back to one anyway, name it."),
-        (ALL, "7", "It has no revision 7. Nothing was done. There are 4 (ddd), 3 (ccc), 2 (bbb), 1 (aaa)."),
-        ((), "7", "It has none."),
+        ((AGAIN, TWO), "", "Revisions: 2 (bbb). To roll back to one anyway, name it."),
+        (ALL, "7", "It has no revision 7. Nothing was done. Revisions: 4 (ddd), 3 (ccc), 2 (bbb), 1 (aaa)."),
+        ((), "7", "Revisions: none."),
         ((TWO, ONE), "2", "It is already at revision 2 (bbb). Nothing was done."),
         ((TWO, ONE), "bbb", "It is already at revision 2 (bbb). Nothing was done."),
     ],
