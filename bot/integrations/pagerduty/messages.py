@@ -155,7 +155,7 @@ def _details(notification: Notification, event: Event) -> dict[str, Any]:
 
 def _shown(text: str, most: int) -> str:
     """For a field of a page: on one line, with code spans in quotes."""
-    return _one_line(quoted(text), most)
+    return quoted(_one_line(text, most))
 
 
 def _one_line(text: str, most: int) -> str:

@@ -70,8 +70,11 @@ def context_block(message: str) -> Block:
 
 
 def plain_text(text: str, limit: int) -> Block:
-    """A text object without mark-up, of at most `limit` characters; never empty, which Slack refuses."""
-    return {"type": "plain_text", "text": escape(quoted(text), limit) or " ", "emoji": False}
+    """A text object without mark-up, of at most `limit` characters; never empty, which Slack refuses.
+
+    Code spans are quoted after the cut: a cut through a row of backticks makes a pair of what was none.
+    """
+    return {"type": "plain_text", "text": quoted(escape(text, limit)) or " ", "emoji": False}
 
 
 def text_message(text: str) -> Block:
@@ -88,14 +91,14 @@ def without_buttons(shown: Sequence[object], message: str) -> list[Block]:
 def summary(card: Card) -> str:
     """One line: the notification on a phone, and the stand-in where blocks are not drawn."""
     state = card.lines[0] if card.lines else f"{card.severity}, {card.status}"
-    return escape(quoted(_one_line(f"{_mark(card)} {card.title} | {state}")), _TEXT)
+    return quoted(escape(_one_line(f"{_mark(card)} {card.title} | {state}"), _TEXT))
 
 
 def text_only(card: Card) -> str:
     """The whole card as literal text, its buttons as commands to type: for when Slack refuses the blocks."""
     typed = [f"{label}: /vakhta {words}" for label, words in card.buttons.items()]
     lines = [f"{_mark(card)} {_one_line(card.title)}", *typed, card.link, *card.lines]
-    return escape(quoted("\n".join(lines)), _TEXT)
+    return quoted(escape("\n".join(lines), _TEXT))
 
 
 def escape(text: str, limit: int = _TEXT) -> str:
@@ -144,7 +147,7 @@ def _sections(lines: tuple[str, ...]) -> Iterator[Block]:
     held_marked = False
     for line in lines:
         marked = _marked(line)
-        text = marked or escape(quoted(line), _SECTION)
+        text = marked or quoted(escape(line, _SECTION))
         if not text.strip():
             continue
         if held and (bool(marked) != held_marked or sum(map(len, held)) + len(held) + len(text) > _SECTION):

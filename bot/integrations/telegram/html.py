@@ -46,7 +46,7 @@ class TelegramText:
 def render_card(card: Card) -> TelegramText:
     """Title, lines and the link to the board; lines are cut at their end until the message fits."""
     icon = _STATUS_ICONS.get(card.status) or _ICONS[card.severity]
-    title = cut(quoted(_one_line(card.title)) or "(no title)", _TITLE_UNITS)  # Nothing can be code inside <b>.
+    title = quoted(cut(_one_line(card.title) or "(no title)", _TITLE_UNITS))  # Nothing can be code inside <b>.
     tail = "\n".join(_tail(card))
     head_units = utf16_length(f"{icon} {title}\n\n{tail}")
     body = cut("\n".join(_one_line(line) for line in card.lines), TEXT_UNITS - head_units)
@@ -81,7 +81,7 @@ def flatten(message: str, limit: int) -> str:
 
 def render_alert(message: str) -> str:
     """The answer to a button press, which Telegram shows as plain text."""
-    return flatten(quoted(message), ALERT_UNITS)
+    return quoted(flatten(message, ALERT_UNITS))
 
 
 def escape(text: str) -> str:
@@ -127,7 +127,7 @@ def _link(link: str) -> str:
 
 
 def _label(label: str) -> str:
-    return cut(quoted(_one_line(label)) or "?", _LABEL_UNITS)
+    return quoted(cut(_one_line(label) or "?", _LABEL_UNITS))
 
 
 def _fits(command: str) -> bool:

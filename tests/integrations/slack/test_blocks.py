@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.core.message import Card
@@ -153,6 +153,7 @@ def test_a_message_is_literal_unless_it_has_a_command_to_draw() -> None:
 
 
 @given(st.text(alphabet="ab `\n&<h", max_size=80), st.sampled_from([1, 900]))
+@example("`` `<`````", 900)
 def test_no_text_leaves_a_pair_of_backticks_that_slack_does_not_draw(text: str, copies: int) -> None:
     card = Card(title=text, lines=(text * copies, f"http://x.test {text}"), buttons={text: "ack 42"})
 
