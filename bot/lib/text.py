@@ -8,7 +8,7 @@ and a quoted value in it must stay as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from fnmatch import translate
 
@@ -55,18 +55,16 @@ def spell_list(words: Iterable[object], joint: str = "or") -> str:
 
 def spell(long: timedelta) -> str:
     """A duration as a person would type it: "1d12h". Fractions of a second are dropped; zero is "0s"."""
-    seconds = int(long.total_seconds())
-    parts = (seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")
-    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+    return "".join(f"{number}{unit}" for number, unit in _units(long, minute="m")) or "0s"
 
 
 def spell_duration(long: timedelta) -> str:
     """ "1 h 30 min": for people to read; nothing finer than a second."""
+    return " ".join(f"{number} {unit}" for number, unit in _units(long, minute="min")) or "0 s"
+
+
+def _units(long: timedelta, *, minute: str) -> Iterator[tuple[int, str]]:
+    """Days, hours, minutes and seconds, without those that are zero. `minute`: how that unit is written."""
     seconds = int(long.total_seconds())
-    parts = (
-        (seconds // 86400, "d"),
-        (seconds // 3600 % 24, "h"),
-        (seconds // 60 % 60, "min"),
-        (seconds % 60, "s"),
-    )
-    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
+    parts = (seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, minute), (seconds % 60, "s")
+    return ((number, unit) for number, unit in parts if number)
