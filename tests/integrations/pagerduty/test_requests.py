@@ -23,26 +23,6 @@ RESOLVED = b'{"event": {"event_type": "incident.resolved", "resource_type": "inc
 
 
 @pytest.fixture
-def fake() -> Iterator[FakePagerDuty]:
-    with FakePagerDuty() as fake:
-        yield fake
-
-
-@pytest.fixture
-def door() -> Iterator[SmallDoor]:
-    with SmallDoor(people={("pagerduty", "PANA"): ANA}, paged={PAGE_KEY: INCIDENT}) as door:
-        yield door
-
-
-@pytest.fixture
-def channel(fake: FakePagerDuty, door: SmallDoor) -> Iterator[PagerDuty]:
-    channel = PagerDuty(section(fake))
-    channel.start(door)
-    yield channel
-    channel.stop()
-
-
-@pytest.fixture
 def reading(fake: FakePagerDuty, door: SmallDoor) -> Iterator[PagerDuty]:
     """A channel that may look things up in the REST API."""
     channel = PagerDuty(section(fake, api_token=SecretStr(API_TOKEN)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
@@ -11,30 +10,10 @@ from pydantic import SecretStr
 from bot.core.errors import Rejected
 from bot.core.incident import EventType
 from bot.integrations.pagerduty.channel import PagerDuty
-from tests.fakes.door import ANA, SmallDoor
+from tests.fakes.door import SmallDoor
 from tests.fakes.pagerduty import WEBHOOK_SECRET, FakePagerDuty
-from tests.integrations.contract import INCIDENT, page
+from tests.integrations.contract import page
 from tests.integrations.pagerduty.bench import PAGE_KEY, section
-
-
-@pytest.fixture
-def fake() -> Iterator[FakePagerDuty]:
-    with FakePagerDuty() as fake:
-        yield fake
-
-
-@pytest.fixture
-def door() -> Iterator[SmallDoor]:
-    with SmallDoor(people={("pagerduty", "PANA"): ANA}, paged={PAGE_KEY: INCIDENT}) as door:
-        yield door
-
-
-@pytest.fixture
-def channel(fake: FakePagerDuty, door: SmallDoor) -> Iterator[PagerDuty]:
-    channel = PagerDuty(section(fake))
-    channel.start(door)
-    yield channel
-    channel.stop()
 
 
 @pytest.mark.parametrize("ours", [(WEBHOOK_SECRET, "whsec-the-new-one"), ("whsec-the-new-one", WEBHOOK_SECRET)])
