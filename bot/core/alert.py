@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
+from zlib import crc32
 
 from msgspec import Struct
 
@@ -53,6 +55,13 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False):
     def title(self) -> str:
         return self.labels.get("alertname") or "(no alertname)"
 
+    @property
+    def text_digest(self) -> int:
+        """Changes when its texts or its link do; they may, while its labels identify it."""
+        return crc32(
+            "\0".join([self.link, *chain.from_iterable(sorted(self.annotations.items()))]).encode("utf-8", "replace")
+        )
+
 
 class AlertBatch(Struct, frozen=True, kw_only=True, gc=False):
     """One delivery from an alert source: stored completely in one commit, or not at all."""
@@ -78,6 +87,7 @@ class EpisodeState(Struct, frozen=True, kw_only=True, gc=False):
     ended_at: datetime | None = None  #: when the end was recorded here, None while it fires
     source_ended_at: datetime | None = None  #: the end by the source's clock; None while it fires, or when not sent
     doubted_at: datetime | None = None  #: when a firing that looked like a late copy first came after its end
+    text_digest: int | None = None  #: `Alert.text_digest`, as stored; None for one of an earlier version
 
     @property
     def covers_until(self) -> datetime:
