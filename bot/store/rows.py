@@ -107,7 +107,8 @@ def alert_row(alert: Alert, state: EpisodeState, heard: int) -> Row:
     incident_id, firing, ended_at, until, doubted_at = changing_columns(state)
     return (
         state.row_id, alert.source, alert.fingerprint, micros(alert.starts_at), incident_id, firing,
-        _json(alert.labels), _json(alert.annotations), alert.link, heard, ended_at, until, doubted_at, alert.text_digest,
+        _json(alert.labels), _json(alert.annotations), alert.link, heard, ended_at, until, doubted_at,
+        alert.text_digest,
     )  # fmt: skip
 
 
