@@ -67,7 +67,7 @@ TIMELINE_EVENTS = frozenset(EventType) - {
 
 
 class Coverage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What was known when an incident was acknowledged: the acknowledgement covers this, and nothing that came later."""
+    """What was known when an incident was acknowledged: the acknowledgement covers no more than this."""
 
     at: datetime
     firing: int  #: how many alerts fired then
