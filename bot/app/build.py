@@ -266,6 +266,7 @@ def build_alert_rules(settings: Settings) -> AlertRules:
         severities={value: Severity(severity) for value, severity in severities.items()},
         severity_labels=section.severity_labels if section else ("severity",),
         services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
+        place_order=settings.incidents.place_order,
         late_copy=settings.incidents.late_copy,
         reopen_within=settings.incidents.reopen_within,
     )

@@ -52,10 +52,6 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False):
     )
 
     @property
-    def title(self) -> str:
-        return self.labels.get("alertname") or "(no alertname)"
-
-    @property
     def text_digest(self) -> int:
         """Changes when its texts or its link do; they may, while its labels identify it."""
         return crc32(
