@@ -181,6 +181,7 @@ class House:
         roles: Sequence[Role] = ROLES,
         freezes: Sequence[Freeze] = (),
         opinion: ExternalPolicy | None = None,
+        cards: CardSettings | None = None,
     ) -> None:
         self.clock = Clock()
         self.opinion = opinion
@@ -218,7 +219,7 @@ class House:
         self.on_call: dict[str, list[str]] = {}  #: service -> ids of people; read at the next `settle`
         self.environments: dict[str, str | None] = {}  #: of each service of the catalog; read at the next `settle`
         self.settle(ACCOUNTS)
-        self.cards = CardSettings(public_url="http://vakhta.example")
+        self.cards = cards or CardSettings(public_url="http://vakhta.example")
         self.delivery = Sender(
             self.store,
             self.channels,

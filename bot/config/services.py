@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from bot.lib.settings_fields import Minutes, Seconds, Section
+from bot.notifications.template_settings import TemplatesSettings
 
 #: Kinds of workload, as written before the slash.
 WORKLOADS = ("deployment", "statefulset", "daemonset", "rollout")
@@ -60,6 +61,7 @@ class ServiceSettings(Section):
     on_call: tuple[str, ...] | None = Field(None, min_length=1, description="Ids of people; all of them are on call.")
     match: Mapping[str, str] = Field(min_length=1, description="label -> value; the alert must have all of them.")
     owner: str | None = None
+    templates: TemplatesSettings | None = None
     cluster: str | None = Field(None, description="A name under `clusters`.")
     namespace: str | None = Field(None, min_length=1, description="Namespace of the workload; by default, default.")
     workload: Annotated[str, AfterValidator(_workload)] | None = Field(

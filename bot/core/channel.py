@@ -147,6 +147,15 @@ class Messenger(Protocol):
 
 
 @runtime_checkable
+class Previewer(Protocol):
+    """A channel that can show, without sending anything, how people would read a message. Declared by `preview`."""
+
+    def preview(self, notification: Notification) -> str:
+        """The message as text: what a phone's notification shows first, then all of it, buttons in brackets."""
+        ...
+
+
+@runtime_checkable
 class AccountVerifier(Protocol):
     """A channel whose platform can confirm that an account is still active."""
 

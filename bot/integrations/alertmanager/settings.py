@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from bot.core.alert import Severity
 from bot.lib.settings_fields import Address, PlugSection, Secret
+from bot.notifications.template_settings import TemplatesSettings
 
 _MIB = 1024 * 1024
 
@@ -36,6 +37,7 @@ class AlertmanagerSettings(PlugSection):
     severity_labels: tuple[str, ...] = Field(
         ("severity", "priority", "level"), description="Labels with the severity; the first one present counts."
     )
+    templates: TemplatesSettings | None = None
     max_body: int = Field(
         16 * _MIB, gt=0, le=256 * _MIB, description="Largest accepted body, in bytes, after decompression."
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import logging
 import threading
 from collections import Counter
@@ -122,6 +123,12 @@ class PagerDuty:
             return key
         self._last_failure = undelivered.message
         raise undelivered
+
+    def preview(self, notification: Notification) -> str:
+        """The event as it would be sent."""
+        if notification.event is None or not self.accepts(notification.incident):
+            return f"no page: channels.pagerduty.severities has no {notification.incident.worst}"
+        return json.dumps(page_payload(notification, notification.event), indent=2, ensure_ascii=False)
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         """Mirror an acknowledgement, a resolution or a note that was made in PagerDuty.
