@@ -9,6 +9,7 @@ from typing import Annotated
 from bot.chatops.arguments import IncidentNumber
 from bot.core.command import CommandContext
 from bot.core.incident import Incident
+from bot.core.manual import Manual, Topic
 from bot.core.request import Reply, Request
 from commands.incidents import owner_clause
 
@@ -20,11 +21,17 @@ class ShowArgs:
     incident: Annotated[int, IncidentNumber()]
 
 
+_MANUAL = Manual(
+    topic=Topic.INCIDENTS, examples=("show {incident}",), details="In an incident's thread the number may be left out."
+)
+
+
 @dataclass(frozen=True)
 class ShowCommand:
     verb: str = "show"
     usage: str = "show <incident>"
-    summary: str = "show the state of an incident, its firing alerts and its last notes"
+    summary: str = "show an incident: alerts, links, who was told"
+    manual: Manual = _MANUAL
     args: type[ShowArgs] = ShowArgs
     read_only: bool = True
 
