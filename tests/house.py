@@ -228,8 +228,8 @@ class House:
         self.on_call: dict[str, list[str]] = {}  #: service -> ids of people; read at the next `settle`
         self.services: tuple[str, ...] = ()  #: the services of the catalog; read at the next `settle`
         self.environments: dict[str, str | None] = {}  #: of each service of the catalog; read at the next `settle`
-        self.settle(ACCOUNTS)
         self.cards = CardSettings(public_url="http://vakhta.example")
+        self.settle(ACCOUNTS)
         self.delivery = Sender(
             self.store,
             self.channels,
@@ -292,6 +292,7 @@ class House:
             tools=self.tools,
             runner=self.runs,
             live_answers=LiveAnswers({}),
+            cards=self.cards,
             on_commit=self.written.append,
         )
         self.tending = Upkeep(

@@ -23,6 +23,7 @@ from bot.alerts.intake import IntakeResult
 from bot.app.build import (
     build_account_linking,
     build_alert_rules,
+    build_card_settings,
     build_people,
     build_policy,
     build_tools,
@@ -42,6 +43,7 @@ from bot.core.manual import Facility
 from bot.core.message import Subscription
 from bot.core.registry import Registry
 from bot.core.request import Reply, Request
+from bot.notifications.card import CardSettings
 from bot.store import runs
 from bot.store.engine import Store, Unavailable
 from bot.store.flagger_gates import FlaggerGates
@@ -107,7 +109,7 @@ def build_chatops(
         authorizer=authorizer,
         wait_for_result=wait_for_results,
     )
-    return _joined(parts, break_glass, linking, gates, channels)
+    return _joined(parts, break_glass, linking, gates, channels, cards=build_card_settings(settings))
 
 
 def _build_registry(settings: Settings, channels: Mapping[str, Channel], tools: Tools) -> Registry:
@@ -137,10 +139,12 @@ def _joined(
     linking: AccountLinking,
     gates: FlaggerGates,
     channels: Mapping[str, Channel],
+    *,
+    cards: CardSettings,
 ) -> ChatOps:
     runner = Runner(parts)
     live_answers = LiveAnswers({} if parts.wait_for_result else parts.reports.messengers)
-    dispatcher = _build_dispatcher(parts, break_glass, channels, runner, live_answers)
+    dispatcher = _build_dispatcher(parts, break_glass, channels, runner, live_answers, cards=cards)
     return ChatOps(
         dispatcher=dispatcher,
         account_linking=linking,
@@ -177,6 +181,8 @@ def _build_dispatcher(
     channels: Mapping[str, Channel],
     runner: Runner,
     live_answers: LiveAnswers,
+    *,
+    cards: CardSettings,
 ) -> Dispatcher:
     verifiers = {name: one for name, one in channels.items() if isinstance(one, AccountVerifier)}
     return Dispatcher(
@@ -188,6 +194,7 @@ def _build_dispatcher(
         runner=runner,
         live_answers=live_answers,
         on_commit=parts.on_commit,
+        cards=cards,
     )
 
 

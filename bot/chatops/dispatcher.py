@@ -48,6 +48,7 @@ from bot.core.plan import HANDLE_LENGTH, Outcome, Plan, PlanState, Proposal, Ris
 from bot.core.registry import Registry
 from bot.core.request import SCHEDULER, Principal, Reply, Request, cleaned, split_verb
 from bot.lib.failpoints import failpoint
+from bot.notifications.card import CardSettings
 from bot.store import audit_log, runs, views
 from bot.store import plans as plan_rows
 from bot.store.engine import Store, Unavailable
@@ -70,6 +71,7 @@ class Dispatcher:
         runner: Runner,
         live_answers: LiveAnswers,
         on_commit: OnCommit,
+        cards: CardSettings | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -77,7 +79,11 @@ class Dispatcher:
         self._break_glass = break_glass
         self._linking = break_glass.authorizer.linking
         self._parts = RequestParts(
-            registry=registry, break_glass=break_glass, services_seen=self._services_seen, targets=tools.targets
+            registry=registry,
+            break_glass=break_glass,
+            cards=cards or CardSettings(),
+            services_seen=self._services_seen,
+            targets=tools.targets,
         )
         self._account_verification = account_verification
         self._tools = tools

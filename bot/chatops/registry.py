@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.access.break_glass import BreakGlass
 from bot.access.identity import People
@@ -14,6 +14,7 @@ from bot.core.plan import Proposal
 from bot.core.registry import Registry
 from bot.core.request import Request, split_verb
 from bot.core.site import ServiceTargets
+from bot.notifications.card import CardSettings
 
 PAGE = "page"
 
@@ -31,6 +32,7 @@ class RequestParts:
 
     registry: Registry
     break_glass: BreakGlass  #: with the authorizer
+    cards: CardSettings = field(default_factory=CardSettings)  #: what `show` takes from the settings, as a card does
     services_seen: Callable[[], Collection[str]] = tuple  #: the services of incidents; empty when it cannot be read
     targets: ServiceTargets | None = None  #: the services that run in a cluster; None: no cluster is set up
 

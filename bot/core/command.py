@@ -12,7 +12,8 @@ from typing import Protocol, TypeVar
 
 from bot.core.alert import Severity
 from bot.core.channel import CommandInfo
-from bot.core.incident import Event, Incident
+from bot.core.incident import Incident
+from bot.core.incident_detail import IncidentDetail
 from bot.core.manual import Manual, Topic
 from bot.core.plan import Plan
 from bot.core.request import Reply, Request
@@ -99,14 +100,6 @@ class IncidentOperations(Protocol):
     def add_note(self, incident: Incident, text: str) -> Incident: ...
     def page(self, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident:
         """Open a new critical incident. `about`: the incident whose timeline mentions it."""
-        ...
-
-    def list_firing_alerts(self, incident: Incident, limit: int) -> Sequence[str]:
-        """The titles of its firing alerts, the earliest first."""
-        ...
-
-    def list_notes(self, incident: Incident, limit: int) -> Sequence[Event]:
-        """The newest notes, the oldest of them first."""
         ...
 
 
@@ -239,6 +232,7 @@ class CommandContext(Protocol):
     @property
     def help(self) -> HelpOperations: ...
 
+    def get_detail(self, incident: Incident) -> IncidentDetail: ...
     def get_page_reach(self, incident: Incident) -> PageReach: ...
     def get_overview(self, limit: int) -> Overview:
         """The requester's open work, with at most `limit` incidents."""

@@ -145,19 +145,3 @@ def test_what_was_said_before_it_opened_again_is_not_for_this_opening(house: Hou
 
     assert not reply.ok
     assert reply.text.startswith("That was sent at 11:00 UTC, before incident 1 opened")
-
-
-def test_show_names_what_fires_and_the_last_notes(house: House) -> None:
-    alerts = [alert(f"Alert{number}", fingerprint=f"f{number}") for number in range(1, 55)]
-    house.hears(*alerts)
-    house.says("assign 1 bo")
-    for number in range(1, 8):
-        house.says(f"note 1 step {number}")
-
-    assert house.says("show 1").text.splitlines() == [
-        "#1 Alert1",
-        "critical, open, 54 of 54 alerts firing, assigned to bo",
-        "opened 2026-11-23 12:00 UTC",
-        "firing: Alert1, Alert2, Alert3, Alert4, Alert5 and 49 more",
-        *[f"12:00 Ana: step {number}" for number in range(3, 8)],
-    ]

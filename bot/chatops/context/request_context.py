@@ -9,10 +9,12 @@ from bot.chatops.context.help import HelpService
 from bot.chatops.context.plans import PlanService
 from bot.chatops.context.runs import RunService
 from bot.chatops.context.unit_of_work import UnitOfWork
+from bot.chatops.incident_detail import incident_detail
 from bot.chatops.page_reach import page_reach
 from bot.chatops.registry import RequestParts
 from bot.core.command import Overview, PageReach
 from bot.core.incident import Incident
+from bot.core.incident_detail import IncidentDetail
 from bot.incidents.service import IncidentService
 
 #: Verbs that need no permission of their own on one's own runs; being allowed to run some action is enough.
@@ -26,6 +28,7 @@ class RequestContext:
         self._unit = unit
         self._registry = shared.registry
         self._authorizer = shared.break_glass.authorizer
+        self._cards = shared.cards
         self._subscriptions = shared.break_glass.subscriptions
         self.incidents = IncidentService(unit.tx, unit.request, shared.break_glass.subscriptions, unit.add_written)
         self.plans = PlanService(unit, shared)
@@ -33,6 +36,9 @@ class RequestContext:
         self.accounts = AccountService(unit, shared.break_glass)
         self.break_glass = BreakGlassService(unit, shared.break_glass)
         self.help = HelpService(unit, shared, own_run_verbs=OWN_RUN_VERBS)
+
+    def get_detail(self, incident: Incident) -> IncidentDetail:
+        return incident_detail(self._unit.tx, incident, self._cards, self._subscriptions)
 
     def get_page_reach(self, incident: Incident) -> PageReach:
         return page_reach(incident, self._subscriptions, self._authorizer.policy, self._unit.request.by)
