@@ -18,7 +18,7 @@ class NoArgs:
 
 _MANUAL = Manual(
     topic=Topic.APPROVALS,
-    examples=("no {run}",),
+    examples=("no {plan}",),
     way_back="Send the command again for a new plan.",
     needs=(Facility.CLUSTER, Facility.SILENCES),
 )

@@ -134,7 +134,7 @@ def _lines(opened: Incident, reach: PageReach) -> Iterator[str]:
         for pager in reach.paging:
             yield f"{pager.called} pages whoever is on call there."
             if pager.problem:
-                yield f"{pager.called} is in trouble, so the page may be late: {pager.problem}"
+                yield f"{pager.called} is in trouble, so the page may be late or lost: {pager.problem}"
     else:
         yield f"Nobody is paged. Incident {opened.id} is open: {opened.title}"
         yield from _why_nobody(opened, reach)

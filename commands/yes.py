@@ -22,7 +22,7 @@ class YesArgs:
 
 _MANUAL = Manual(
     topic=Topic.APPROVALS,
-    examples=("yes {run}", "yes {run} {service}"),
+    examples=("yes {plan}", "yes {plan} {service}"),
     details="A dangerous plan wants the name of its target behind it.",
     way_back="`undo` and the run, once it has run.",
     needs=(Facility.CLUSTER, Facility.SILENCES),

@@ -10,6 +10,8 @@ from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind, Subscription
 from bot.core.request import Principal
 
+_PROBLEM = 200  #: characters of it that are shown
+
 
 def page_reach(
     incident: Incident, subscriptions: Sequence[Subscription], policy: Policy, asker: Principal
@@ -21,7 +23,9 @@ def page_reach(
     return PageReach(
         pagers=tuple(
             PagerState(
-                called=one.display_name, takes_it=one.accepts(incident), problem=(one.health_problem() or "").strip()
+                called=one.display_name,
+                takes_it=one.accepts(incident),
+                problem=" ".join((one.health_problem() or "").split())[:_PROBLEM],
             )
             for one in opening
             if MessageKind.PAGE in one.kinds

@@ -68,7 +68,7 @@ EVERY_FACILITY = frozenset(Facility)
 class Manual:
     """What `help` says of one verb.
 
-    An example may hold `{service}`, `{incident}`, `{person}` or `{run}`, which `help` fills in with names that exist.
+    An example may hold `{service}`, `{incident}`, `{person}`, `{run}` or `{plan}`; `help` fills in names that exist.
     """
 
     topic: Topic

@@ -14,6 +14,7 @@ from bot.core.request import Principal
 from bot.integrations.slack.blocks import escape
 from bot.integrations.telegram.html import TEXT_UNITS, flatten
 from tests.house import ACCOUNTS, ANA, CY, House, alert, verbs_listed
+from tests.runs import handle
 
 ROOT = Principal(id="root", name="Root", roles=frozenset({"admin"}))
 #: What a phone shows on one line of a message, and a little more.
@@ -104,6 +105,13 @@ def test_each_thing_that_is_set_up_adds_its_verbs(
     assert not missing & found
 
 
+def test_a_mistyped_verb_is_not_taken_for_one_that_cannot_be_used_here(house: House) -> None:
+    there, nowhere = house.says("sclae prod/api 3", by=ROOT), set_up(house).says("sclae prod/api 3", by=ROOT)
+
+    assert "Did you mean `scale`?" in there.text
+    assert "`scale`" not in nowhere.text
+
+
 def test_the_menu_of_a_chat_leaves_out_the_same(house: House) -> None:
     offered = {one.verb for one in set_up(house).dispatcher.menu()}
 
@@ -124,6 +132,16 @@ def test_a_command_is_explained_with_examples_that_can_be_sent_as_they_are(house
         "`page anyone the office has no network`",
         "Undo: `resolve` the new incident.",
     ]
+
+
+def test_examples_name_the_newest_plan_and_run(house: House) -> None:
+    plan = handle(house.says("turn prod/api 6").text)
+    waiting = helped(house, "yes")
+    house.says(f"yes {plan}")
+    run = house.says("runs").text.split()[0]
+
+    assert f"`yes {plan}`" in waiting
+    assert f"`undo {run}`" in helped(house, "undo")
 
 
 def test_an_action_says_who_approves_and_how_it_is_undone(house: House) -> None:

@@ -88,7 +88,7 @@ def test_a_pager_in_trouble_is_named_with_whom_to_call_meanwhile(house: House) -
 
     assert lines[0] == "Incident 1 is open and pages: the checkout hangs"
     assert lines[2:4] == [
-        "PagerDuty is in trouble, so the page may be late: PagerDuty refused the event (403): no such key",
+        "PagerDuty is in trouble, so the page may be late or lost: PagerDuty refused the event (403): no such key",
         "On call for prod/api, by the settings: Bo. Call Bo.",
     ]
 

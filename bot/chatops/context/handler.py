@@ -57,7 +57,7 @@ class RequestHandler:
             if verb in self._registry.actions:
                 return self._permit_action(self._registry.actions[verb], rest)
             if verb not in self._registry.commands:
-                raise unknown_verb(verb, self._registry.all)
+                raise unknown_verb(verb, self._registry.usable)
             return self._run_command(self._registry.commands[verb], rest)
         except Rejected as refused:
             stops = refused.code == approval.NOT_ALLOWED

@@ -15,8 +15,10 @@ from bot.core.action import Action
 from bot.core.command import NO_SUCH_VERB, Command, VerbHelp
 from bot.core.errors import Rejected
 from bot.core.manual import Facility, Topic
-from bot.core.plan import Risk
+from bot.core.plan import HANDLE_LENGTH, Risk
 from bot.lib.text import spell_list
+from bot.store import plans as plan_rows
+from bot.store import runs as run_rows
 
 #: Names for the examples of an installation that has none of that sort yet.
 _SERVICE, _INCIDENT, _PERSON, _RUN = "prod/api", 42, "ana", "1a2b3c4d"
@@ -85,13 +87,15 @@ class HelpService:
     def _names(self, of: Command[Any] | Action[Any]) -> Mapping[str, object]:
         """Names of this installation for the examples."""
         request, tx = self._unit.request, self._unit.tx
-        newest = tx.unresolved(1)
+        newest, runs = tx.unresolved(1), run_rows.runs(tx.sql, 1)
+        plans = plan_rows.waiting_plans(tx.sql, tx.now, 1)
         people = [one.id for one in self._authorizer.policy.people_with("ack") if one.id != request.by.id]
         return {
             "service": self._service(of),
             "incident": request.incident_id or (newest[0].id if newest else _INCIDENT),
             "person": people[0] if people else _PERSON,
-            "run": _RUN,
+            "run": runs[0].id[:HANDLE_LENGTH] if runs else _RUN,
+            "plan": plans[0].short_handle if plans else _RUN,
         }
 
     def _service(self, of: Command[Any] | Action[Any]) -> str:
