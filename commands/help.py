@@ -46,18 +46,23 @@ class HelpCommand:
         if args.about is None:
             return Reply(text="\n".join(_overview(context.help.list_verbs())))
         word = _plain(args.about)
-        if word in TOPIC_WORDS and (word in set(Topic) or not _is_verb(word, context)):
-            return Reply(text=_topic(TOPIC_WORDS[word], context))
-        verb = word.replace(" ", "-")
         try:
-            return Reply(text="\n".join(_explain(context.help.describe(verb))))
+            return Reply(text=_about(word, context))
         except Rejected as refused:
-            near = _nearest(word, context) if refused.code == NO_SUCH_VERB else None
+            if refused.code != NO_SUCH_VERB:
+                raise
+            near = _nearest(word, context)
             if near is None:
                 raise Rejected(f"{refused.message} Usage: {self.usage}", code=refused.code) from None
-        found = f"Nothing is called {shorten(args.about)}. The nearest is `{near}`:"
-        known = _topic(TOPIC_WORDS[near], context) if near in set(Topic) else None
-        return Reply(text="\n".join((found, known or "\n".join(_explain(context.help.describe(near))))))
+        return Reply(text=f"Nothing is called {shorten(args.about)}. The nearest is `{near}`:\n{_about(near, context)}")
+
+
+def _about(word: str, context: CommandContext) -> str:
+    """A topic by its own word, a verb, or a topic by another word, in that order. Raises `Rejected` for any other."""
+    topic = TOPIC_WORDS.get(word)
+    if topic is not None and (word == topic or not _is_verb(word, context)):
+        return _topic(topic, context)
+    return "\n".join(_explain(context.help.describe(word.replace(" ", "-"))))
 
 
 def _plain(about: str) -> str:
