@@ -140,9 +140,11 @@ def _lines(opened: Incident, reach: PageReach) -> Iterator[str]:
         yield from _why_nobody(opened, reach)
     certain = bool(reach.paging) and not any(one.problem for one in reach.paging)
     yield from _on_call(opened, reach, certain=certain)
-    yield (
-        f"Posted in {spell_list(reach.chats, 'and')}." if reach.chats else "No chat is set up: only the board shows it."
-    )
+    mention = f", with a mention of {spell_list(reach.mentioned, 'and')}" if reach.mentioned else ""
+    if reach.chats:
+        yield f"Posted in {spell_list(reach.chats, 'and')}{mention}."
+    else:
+        yield "No chat is set up: only the board shows it."
 
 
 def _why_nobody(opened: Incident, reach: PageReach) -> Iterator[str]:

@@ -22,6 +22,9 @@ _TOLD = TIMELINE_EVENTS | {EventType.OPENED, EventType.OPENED_RESOLVED}
 def incident_detail(
     tx: Tx, incident: Incident, cards: CardSettings, subscriptions: Sequence[Subscription]
 ) -> IncidentDetail:
+    def mentioned(channel: str) -> list[str]:
+        return [one.name for one in cards.on_call(incident.service, channel) if one.account]
+
     reader = Reader(tx.sql)
     alerts = lead_first(reader.alerts(incident.id, _ALERTS), incident)
     runs = tuple(run_states.about(tx.sql, incident.id, _RUNS))
@@ -32,7 +35,7 @@ def incident_detail(
         situation=card.situation,
         alerts=tuple([one for one in alerts if one.firing] or alerts),
         place_order=cards.place_order,
-        notified=notified_lines(incident, reader.deliveries(incident.id), subscriptions, tx.now),
+        notified=notified_lines(incident, reader.deliveries(incident.id), subscriptions, tx.now, mentioned),
         events=tuple(events[-_SHOWN_EVENTS:]),
         runs=runs,
         now=tx.now,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind, Subscription
-from bot.lib.text import spell_at
+from bot.lib.text import spell_at, spell_list
 from bot.store.views import DeliveryView
 
 #: Pages about these events end a page; all others begin one.
@@ -17,10 +17,15 @@ _REASON = 200
 
 
 def notified_lines(
-    incident: Incident, deliveries: Sequence[DeliveryView], subscriptions: Sequence[Subscription], now: datetime
+    incident: Incident,
+    deliveries: Sequence[DeliveryView],
+    subscriptions: Sequence[Subscription],
+    now: datetime,
+    mentioned: Callable[[str], Sequence[str]] = lambda _: (),
 ) -> tuple[str, ...]:
-    """Pagers first, because they wake people. `deliveries`: of the incident, oldest first.
+    """Pagers first, because they wake people.
 
+    `deliveries`: of the incident, oldest first; `mentioned`: names of the people whom its card mentions in a channel.
     A channel that the settings no longer have is listed by its name alone.
     """
     sent: dict[str, list[DeliveryView]] = defaultdict(list)
@@ -29,7 +34,7 @@ def notified_lines(
     pagers = [one for one in subscriptions if MessageKind.PAGE in one.kinds]
     chats = [one for one in subscriptions if MessageKind.PAGE not in one.kinds]
     lines = [f"{one.display_name}: {_paged(sent.pop(one.name, []), incident, one, now)}" for one in pagers]
-    lines += [f"{one.display_name}: {_posted(sent.pop(one.name, []), now)}" for one in chats]
+    lines += [f"{one.display_name}: {_posted(sent.pop(one.name, []), now, mentioned(one.name))}" for one in chats]
     for name, rows in sent.items():
         pages = any(one.kind is MessageKind.PAGE for one in rows)
         lines.append(f"{name} (no longer set up): {_last_page(rows, now) if pages else _posted(rows, now)}")
@@ -57,7 +62,7 @@ def _begins(one: DeliveryView) -> bool:
     return one.kind is MessageKind.PAGE and one.what not in _ENDS
 
 
-def _posted(rows: Sequence[DeliveryView], now: datetime) -> str:
+def _posted(rows: Sequence[DeliveryView], now: datetime, mentioned: Sequence[str] = ()) -> str:
     card = next((one for one in rows if one.kind is MessageKind.CARD), None)
     if card is None:
         return "not posted"
@@ -67,7 +72,8 @@ def _posted(rows: Sequence[DeliveryView], now: datetime) -> str:
     lines = f"; a line was {_unsent(late[-1], now)}" if late else ""
     if _is_late(card):
         return f"posted, but its newest state was {_unsent(card, now)}{lines}"
-    return f"posted, as of {spell_at(card.sent_at, now)}{lines}" if card.sent_at else f"posted{lines}"
+    names = f", mentions {spell_list(mentioned, 'and')}" if mentioned else ""
+    return f"posted, as of {spell_at(card.sent_at, now)}{names}{lines}" if card.sent_at else f"posted{names}{lines}"
 
 
 def _is_late(one: DeliveryView) -> bool:

@@ -75,6 +75,7 @@ class PageReach:
     pagers: tuple[PagerState, ...]  #: each wakes whoever is on call there, by its own schedule
     on_call: tuple[str, ...]  #: names of the people on call for the incident's service, by the settings
     chats: tuple[str, ...]  #: where it is posted
+    mentioned: tuple[str, ...] = ()  #: names of those on call whom a chat's message mentions
 
     @property
     def paging(self) -> tuple[PagerState, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.incident import EventType
-from bot.core.message import MessageKind
+from bot.core.message import Contact, MessageKind
 from bot.core.request import Request
 from tests.house import ACCOUNTS, ANA, House, alert
 
@@ -100,6 +100,15 @@ def test_who_pages_and_is_on_call_alone_is_not_told_to_call_themselves(house: Ho
     lines = said(house, "page prod/api the checkout hangs")
 
     assert "On call for prod/api, by the settings: you. Call somebody else if you need help." in lines
+
+
+def test_whoever_the_chats_mention_is_named(house: House) -> None:
+    on_call(house, "bo")
+    bo = Contact(id="bo", name="Bo", account="U2")
+    house.cards = replace(house.cards, on_call=lambda service, _: (bo,) if service == "prod/api" else ())
+    house.settle(ACCOUNTS)
+
+    assert said(house, "page prod/api it hangs")[-1] == "Posted in Slack and Telegram, with a mention of Bo."
 
 
 def test_without_a_chat_only_the_board_shows_it(house: House) -> None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace as structs_replace
 from bot.core.alert import Alert, AlertView, Severity
 from bot.core.incident import Event, EventType, Incident, Status
 from bot.core.incident_detail import IncidentDetail
-from bot.core.message import MessageKind
+from bot.core.message import Contact, MessageKind
 from bot.integrations.slack.blocks import escape
 from bot.integrations.telegram.html import TEXT_UNITS, flatten, utf16_length
 from bot.notifications.card import CardSettings, incident_card
@@ -184,6 +184,19 @@ def test_who_was_notified_is_said_for_each_channel_pagers_first(house: House) ->
     assert section(house, "Notified:") == [
         "PagerDuty: paged 12:00",
         "Slack: posted, as of 12:00",
+        "Telegram: posted, as of 12:00",
+    ]
+
+
+def test_whoever_a_chat_mentions_is_named_where_they_have_an_account(house: House) -> None:
+    contact = {"slack": Contact(id="bo", name="Bo", account="U2"), "telegram": Contact(id="bo", name="Bo")}
+    house.cards = replace(house.cards, on_call=lambda _, channel: (contact[channel],) if channel in contact else ())
+    house.settle(ACCOUNTS)
+    house.hears(crash("checkout-a"))
+    house.drain()
+
+    assert section(house, "Notified:")[1:] == [
+        "Slack: posted, as of 12:00, mentions Bo",
         "Telegram: posted, as of 12:00",
     ]
 

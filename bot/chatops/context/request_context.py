@@ -41,7 +41,7 @@ class RequestContext:
         return incident_detail(self._unit.tx, incident, self._cards, self._subscriptions)
 
     def get_page_reach(self, incident: Incident) -> PageReach:
-        return page_reach(incident, self._subscriptions, self._authorizer.policy, self._unit.request.by)
+        return page_reach(incident, self._subscriptions, self._authorizer.policy, self._cards, self._unit.request.by)
 
     def get_overview(self, limit: int) -> Overview:
         return home.home_view(self._unit.tx, self._authorizer, self._unit.request, self._registry.risks, limit)
