@@ -14,8 +14,8 @@ from bot.store import run_states
 from bot.store.transaction import Tx
 from bot.store.views import Reader
 
-#: The most that are read. More alerts than this say nothing that these do not.
-_ALERTS, _EVENTS, _SHOWN_EVENTS, _RUNS = 200, 300, 8, 5
+#: The most that are read: more alerts have no room in a message, and other requests wait while it is read.
+_ALERTS, _EVENTS, _SHOWN_EVENTS, _RUNS = 100, 300, 8, 5
 _TOLD = TIMELINE_EVENTS | {EventType.OPENED, EventType.OPENED_RESOLVED}
 
 
