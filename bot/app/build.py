@@ -177,8 +177,16 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
 
 def build_subscriptions(made: dict[str, Channel]) -> list[Subscription]:
     """Builds what routing needs to know of each channel that takes messages."""
+    known = channels_known()
     return [
-        Subscription(name=one.name, kinds=one.kinds, event_types=one.event_types, accepts=one.accepts)
+        Subscription(
+            name=one.name,
+            kinds=one.kinds,
+            event_types=one.event_types,
+            accepts=one.accepts,
+            called=known[one.name].called,
+            health_problem=one.health_problem,
+        )
         for one in made.values()
         if one.kinds
     ]

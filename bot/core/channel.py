@@ -63,7 +63,7 @@ class Gateway(Protocol):
         ...
 
     def menu(self) -> Sequence[CommandInfo]:
-        """All verbs, whoever may use them; from memory, without blocking."""
+        """The verbs that this installation can do, whoever may use them; from memory, without blocking."""
         ...
 
 

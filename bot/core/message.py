@@ -122,3 +122,10 @@ class Subscription:
     kinds: frozenset[MessageKind]
     event_types: frozenset[EventType]
     accepts: Callable[[Incident], bool] = lambda _: True  #: False: the channel does not handle this incident
+    called: str = ""  #: the platform's name, as people write it; by default the channel's
+    #: What is wrong with its connection, None while no problem is known; from memory.
+    health_problem: Callable[[], str | None] = lambda: None
+
+    @property
+    def display_name(self) -> str:
+        return self.called or self.name
