@@ -29,7 +29,7 @@ class IncidentsCommand:
         found = context.incidents.list_unresolved(_SHOWN + 1)
         if not found:
             return Reply(text="There are no unresolved incidents.")
-        lines = [incident_line(one) for one in sorted(found[:_SHOWN], key=lambda one: (one.severity.rank, one.id))]
+        lines = [incident_line(one) for one in found[:_SHOWN]]
         if len(found) > _SHOWN:
             lines.append("... and more; the board lists all.")
         return Reply(text="\n".join(lines))

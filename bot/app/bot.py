@@ -274,6 +274,7 @@ class Bot:
             public_url=self._settings.server.public_url,
             api_token=self._settings.server.api_token,
             version=version("vakhta"),
+            cards=build_card_settings(self._settings),
         )
 
     def _ping(self) -> str | None:

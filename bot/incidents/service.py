@@ -28,6 +28,7 @@ from bot.incidents.transitions import (
     SetSeverity,
     Transition,
 )
+from bot.store import incident_lists
 from bot.store.transaction import Tx
 
 #: The largest difference between a platform's clock and ours.
@@ -63,7 +64,8 @@ class IncidentService:
         return found
 
     def list_unresolved(self, limit: int) -> Sequence[Incident]:
-        return self._tx.unresolved(limit)
+        """The most severe first: cut at `limit`, a list of the newest could hide an older critical one."""
+        return incident_lists.by_severity(self._tx.sql, limit)
 
     def acknowledge(self, incident: Incident) -> Incident:
         self._check_age(incident)

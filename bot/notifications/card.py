@@ -82,7 +82,7 @@ def _situation(
     several = len(shown) > 1
     return Situation(
         headword=_headword(incident),
-        holder=_holder(incident, settings.names, on_call),
+        holder=holder(incident, settings.names, on_call),
         since=min((one.starts_at for one in shown), default=incident.opened_at),
         acknowledged_at=covered.at if covered and incident.status is Status.ACKED else None,
         resolved_at=incident.resolved_at,
@@ -170,7 +170,8 @@ def _headword(incident: Incident) -> str:
             return str(incident.severity).upper()
 
 
-def _holder(incident: Incident, names: Mapping[str, str], on_call: Sequence[Contact]) -> str:
+def holder(incident: Incident, names: Mapping[str, str], on_call: Sequence[Contact] = ()) -> str:
+    """Who has it, or that nobody has."""
     called = f"; on call: {spell_list((one.name for one in on_call), 'and')}" if on_call else ""
     owner = names.get(incident.owner or "", incident.owner)
     match incident.status:

@@ -8,17 +8,16 @@ from datetime import datetime
 
 import msgspec
 
-from bot.core.alert import AlertView, Severity
+from bot.core.alert import AlertView
 from bot.core.incident import Event, EventType, Incident, Status
 from bot.core.message import MessageKind
+from bot.store.incident_lists import RANK, UNRESOLVED
 from bot.store.rows import SELECT_INCIDENT, incident_of
 from bot.store.sql import Row, Sql
 from bot.store.times import moment, moment_or_none
 
-_UNRESOLVED = "FROM incident AS i WHERE i.status <> 'resolved'"
 #: How many incidents are looked at for the services that are known.
 _NEWEST = 5000
-_RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one in Severity), "END"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,9 +147,9 @@ def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) ->
     The most severe come first, then the oldest.
     """
     of_services = f" OR i.service IN ({', '.join('?' * len(services))})" if services else ""
-    theirs = f"{_UNRESOLVED} AND (i.owner = ?{of_services})"
+    theirs = f"{UNRESOLVED} AND (i.owner = ?{of_services})"
     rows = sql.rows(
-        f"SELECT {SELECT_INCIDENT} {theirs} ORDER BY {_RANK}, i.id LIMIT ?",
+        f"SELECT {SELECT_INCIDENT} {theirs} ORDER BY {RANK}, i.id LIMIT ?",
         person,
         *services,
         limit,
@@ -158,7 +157,7 @@ def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) ->
     return OwnIncidents(
         incidents=tuple(map(incident_of, rows)),
         count=int(sql.scalar(f"SELECT count(*) {theirs}", person, *services) or 0),
-        unresolved=int(sql.scalar(f"SELECT count(*) {_UNRESOLVED}") or 0),
+        unresolved=int(sql.scalar(f"SELECT count(*) {UNRESOLVED}") or 0),
     )
 
 
