@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from bot.store import incident_lists
 from bot.store.sql import Cursor, Sql
 from tests.house import ANA, House, alert, down
 from tests.postgres import Postgres
@@ -116,3 +117,7 @@ def _a_night(house: House) -> None:
         reading.outbox_size()
         reading.paged_as("x")
         reading.standing_at("slack", "x")
+        incident_lists.by_severity(reading.sql, 50)
+        incident_lists.by_severity(reading.sql, 50, after=(1, 7), status=house.incident().status)
+        incident_lists.count_unresolved(reading.sql)
+        incident_lists.firing_since(reading.sql, [1, 2])
