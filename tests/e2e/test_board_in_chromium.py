@@ -13,10 +13,10 @@ import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
 
 from tests.dials import Dials, Turn
 from tests.e2e.chromium import browse, why_not
+from tests.e2e.looking import card, complaints, find, text, widest
 from tests.web.web_house import TOKEN, WebHouse, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(why_not()), reason=why_not())]
@@ -46,26 +46,6 @@ def board(house: WebHouse, chromium: WebDriver) -> Iterator[WebDriver]:
     wait_for(lambda: text(chromium, "#live") == "live")
     yield chromium
     assert complaints(chromium) == []
-
-
-def complaints(board: WebDriver) -> list[str]:
-    """What the browser found wrong since it was last asked, a breach of the content policy for one."""
-    told = board.get_log("browser")  # type: ignore[no-untyped-call]  # selenium leaves this one without types
-    return [one["message"] for one in told if one["level"] == "SEVERE"]
-
-
-def text(board: WebDriver, selector: str) -> str:
-    """What can be read there now, "" when it is not there; asked in one step, because the page moves."""
-    script = "return document.querySelector(arguments[0])?.innerText ?? ''"
-    return str(board.execute_script(script, selector))
-
-
-def find(board: WebDriver, selector: str) -> WebElement:
-    return wait_for(lambda: board.find_elements(By.CSS_SELECTOR, selector))[0]
-
-
-def card(number: int) -> str:
-    return f"article[data-id='{number}']"
 
 
 def test_an_incident_appears_without_a_reload(house: WebHouse, board: WebDriver) -> None:
@@ -288,16 +268,6 @@ def test_it_fits_a_narrow_screen(house: WebHouse, board: WebDriver, width: int, 
     wait_for(lambda: text(board, "h1"))
 
     assert widest(board, width) <= width
-
-
-def widest(board: WebDriver, width: int) -> int:
-    """How wide the page is on a screen of that width."""
-    size = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": True}
-    board.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    found = int(board.execute_script("return document.documentElement.scrollWidth"))
-    full = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    board.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", full)
-    return found
 
 
 def test_a_lost_connection_is_said_and_found_again(tmp_path: Path, chromium: WebDriver) -> None:

@@ -132,7 +132,8 @@ function drawPlans(found) {
   const opened = new Map([...plans.querySelectorAll("details")].map((one) => [one.firstElementChild.dataset.plan, one.open]));
   const elements = here.map((one) => plan(one, act, opened.get(one.id) ?? here.length === 1));
   plans.hidden = here.length === 0;
-  plans.replaceChildren(make("h2", {}, here.length === 1 ? "1 plan waits" : `${here.length} plans wait`), make("div", { class: "cards" }, ...elements));
+  const name = make("h2", {}, here.length === 1 ? "1 plan waits" : `${here.length} plans wait`);
+  plans.replaceChildren(...(here.length ? [name, make("div", { class: "cards" }, ...elements)] : []));
   if (focused) (plans.querySelector(focused) ?? at("incidents")).focus();
 }
 
