@@ -62,6 +62,13 @@ def routes(store: Store, auth: Auth, *, threads: Executor, cards: CardSettings) 
     reads = StoreReads(store, threads=threads)
     router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(auth.admit)], tags=["incidents"])
 
+    _add_list(router, reads, cards)
+    _add_incident(router, reads, cards)
+    _add_actions(router, reads, store, cards)
+    return router
+
+
+def _add_list(router: APIRouter, reads: StoreReads, cards: CardSettings) -> None:
     @router.get("/incidents", summary="List incidents, newest first", response_model=IncidentsOut)
     async def list_incidents(
         *,
@@ -83,6 +90,8 @@ def routes(store: Store, auth: Auth, *, threads: Executor, cards: CardSettings) 
         _check_order(wanted)
         return _json(await reads.read(lambda seen: incident_pages.page(seen, wanted, cards)))
 
+
+def _add_incident(router: APIRouter, reads: StoreReads, cards: CardSettings) -> None:
     @router.get(
         "/incidents/{incident_id}",
         summary="One incident with its alerts, timeline and deliveries",
@@ -99,6 +108,10 @@ def routes(store: Store, auth: Auth, *, threads: Executor, cards: CardSettings) 
             raise Rejected(f"Incident {incident_id} does not exist.", code="not_found", status=404)
         return _json(shown)
 
+
+def _add_actions(router: APIRouter, reads: StoreReads, store: Store, cards: CardSettings) -> None:
+    """Runs, and plans that wait."""
+
     @router.get("/runs", summary="The last runs of actions, with their states", response_model=RunsOut, tags=["runs"])
     async def list_runs(limit: Annotated[int, Query(ge=1, le=MOST_RUNS)] = MOST_RUNS) -> Response:
         return _json(await reads.read(lambda seen: last_runs(seen, limit)))
@@ -106,8 +119,6 @@ def routes(store: Store, auth: Auth, *, threads: Executor, cards: CardSettings) 
     @router.get("/plans", summary="The plans that wait for approval", response_model=PlansOut, tags=["plans"])
     async def list_plans() -> Response:
         return _json(await reads.read(lambda seen: waiting_plans(seen, store.now(), cards, _AT_CONSOLE)))
-
-    return router
 
 
 def _check_order(wanted: Wanted) -> None:

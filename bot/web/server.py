@@ -79,10 +79,7 @@ def build_web(
     version: str,
     cards: CardSettings | None = None,
 ) -> WebApp:
-    """Join the web's parts. `channels`: the configured ones, by name; the local one is the board's console.
-
-    `cards`: what the board says of an incident as the cards do.
-    """
+    """Join the web's parts. `channels`: by name, the local one is the console; `cards`: what people read."""
     threads = Threads()
     proxied = ProxiedConnections()
     auth = Auth(

@@ -46,12 +46,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
         for severity in ("critical", "error", "warning", "info"):
             house.fire(severity.title(), severity=severity, namespace="payments", link="https://prom.example.com/graph")
         taken, over = house.fire("Taken"), house.fire("Over")
-        house.dispatcher._registry.actions["turn"] = Turn(Dials())
-        house.say("turn prod/api 6", incident=1)
-        house.say("turn prod/api 7", incident=1)
         house.say(f"ack {taken}")
         house.say(f"resolve {over}")
-        yield house
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(house.dispatcher._registry.actions, "turn", Turn(Dials()))
+            house.say("turn prod/api 6", incident=1)
+            house.say("turn prod/api 7", incident=1)
+            yield house
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["light", "dark"])

@@ -49,8 +49,9 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
             house.fire(f"Restarts{number}", severity="warning", namespace="payments", pod=f"checkout-{number}")
         house.say(f"ack {disk}")
         dials = Dials()
-        house.dispatcher._registry.actions["turn"] = Turn(dials)
-        yield Night(house=house, dials=dials, disk=disk, long=long, targets=targets)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(house.dispatcher._registry.actions, "turn", Turn(dials))
+            yield Night(house=house, dials=dials, disk=disk, long=long, targets=targets)
 
 
 def target(number: int) -> Alert:

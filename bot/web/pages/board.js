@@ -7,6 +7,7 @@ import { follow } from "./live.js";
 import { closeAnswer, listen, say, showEvent, showLine } from "./talk.js";
 
 const PAUSE_MS = 250;  // between two loads, so that many events do not cause as many requests
+const PAUSE_SHARE = 3;  // and at least so many times what the last load took, so that a busy bot is asked less often
 const PLANS_MS = 15000;  // a plan that belongs to no incident has no event
 const PAGE = 100;  // incidents that are shown before somebody asks for more
 const MOST = 200;  // incidents in one answer
@@ -37,8 +38,10 @@ async function refresh() {
   reading = true;
   while (wanted) {
     wanted = false;
+    const began = Date.now();
     await readAll();
-    await new Promise((rested) => setTimeout(rested, PAUSE_MS));
+    const pause = Math.max(PAUSE_MS, PAUSE_SHARE * (Date.now() - began));
+    await new Promise((rested) => setTimeout(rested, pause));
   }
   reading = false;
 }
