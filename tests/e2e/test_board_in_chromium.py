@@ -392,4 +392,4 @@ def test_a_reading_that_failed_is_made_again_though_the_connection_stands(tmp_pa
 
         assert said.startswith("The bot does not answer.")
         assert text(chromium, "#live") == "live"
-        assert text(chromium, "#trouble") == ""
+        wait_for(lambda: text(chromium, "#trouble") == "")
