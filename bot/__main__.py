@@ -110,7 +110,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> int:
-    settings, warnings = read_settings(given.config, os.environ)
+    settings, warnings = read_settings(given.config, os.environ, files_too=True)
     _print_warnings(warnings)
     if given.cluster is not None:
         report = importlib.import_module("bot.app.cli.cluster_check").check(settings, given.cluster)

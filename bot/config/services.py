@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from bot.lib import promql
 from bot.lib.settings_fields import Minutes, Seconds, Section
 
 #: Kinds of workload, as written before the slash.
@@ -20,6 +21,15 @@ def _workload(text: str) -> str:
     if not _WORKLOAD.fullmatch(text):
         raise ValueError(f"must be one of {', '.join(WORKLOADS)}, a slash, and the object's name")
     return text
+
+
+def _promql(expression: str) -> str:
+    if fault := promql.fault_in(expression):
+        raise ValueError(fault)
+    return expression
+
+
+_Expression = Annotated[str, AfterValidator(_promql)]
 
 
 class ReplicasSettings(Section):
@@ -41,7 +51,7 @@ class ReplicasSettings(Section):
 class HeadroomSettings(Section):
     """How much of each replica is in use, so that a scale-down leaves enough for the load."""
 
-    query: str = Field(min_length=1, description="A PromQL expression of one value, 0 to 1.")
+    query: _Expression = Field(min_length=1, description="A PromQL expression of one value, 0 to 1.")
     most: float = Field(0.8, gt=0, le=1, description="The maximum after scaling down.")
 
 
@@ -72,7 +82,7 @@ class ServiceSettings(Section):
     )
     headroom: HeadroomSettings | None = None
     connections: ConnectionsSettings | None = None
-    check: str | None = Field(
+    check: _Expression | None = Field(
         None, min_length=1, description="A PromQL expression that is true while the service is healthy."
     )
     check_for: Minutes = Field(

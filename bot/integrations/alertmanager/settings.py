@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from bot.core.alert import Severity
-from bot.lib.settings_fields import Address, PlugSection, Secret
+from bot.lib.settings_fields import Address, Mistake, PlugSection, Secret, path_mistake, text_of
 
 _MIB = 1024 * 1024
 
@@ -47,3 +47,16 @@ class AlertmanagerSettings(PlugSection):
             own = {str(value).lower(): severity for value, severity in given["severity"].items()}
             return {**given, "severity": {**USUAL_SEVERITIES, **own}}
         return given
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        yield from path_mistake(given, "api_url", "/api/v1", "/api/v2", "/api")
+
+    @classmethod
+    def doubts(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        for key in ("api_token", "api_user"):
+            if text_of(given, key) and not text_of(given, "api_url"):
+                yield (key,), "has no effect without api_url; add Alertmanager's address, or leave this key out"
+                return
+        if text_of(given, "api_user") and not text_of(given, "api_token"):
+            yield ("api_user",), "needs api_token, which is that user's password"
