@@ -88,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     check = add("check", "Check the settings: list every fault, or what would start.", _check)
     text = "ask all clusters, or only NAME, what the bot may do there, and print the missing Roles"
     check.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
+    text = "ask the providers whether tokens, channels and addresses work; sends nothing and pages nobody"
+    check.add_argument("--live", action="store_true", help=text)
     add("ask", "Run one chat command as the person at this keyboard.", _ask).add_argument("words", nargs="+")
     add("migrate", "Migrate the database to this version.", _migrate)
     schema = commands.add_parser("schema", help="Write the JSON schema of the settings, for editors.")
@@ -112,6 +114,11 @@ def _run(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> int:
     settings, warnings = read_settings(given.config, os.environ, files_too=True)
     _print_warnings(warnings)
+    if given.live:
+        asked = importlib.import_module("bot.app.cli.live_check").check(settings)
+        terminal.out("\n".join(map(terminal.printable, asked.lines)))
+        if given.cluster is None or not asked.whole:
+            return 0 if asked.whole else _BAD_SETTINGS
     if given.cluster is not None:
         report = importlib.import_module("bot.app.cli.cluster_check").check(settings, given.cluster)
         terminal.out(report.text)

@@ -51,8 +51,8 @@ def read_secret(reference: str, *, near: Path, environ: Mapping[str, str]) -> st
         Rejected: the text is more than a reference, or the provider gave no value. Never shows a value.
     """
     match = _REFERENCE.fullmatch(reference)
-    if not match and (name := _WITHOUT_PROVIDER.fullmatch(reference)):
-        raise Rejected(f"is a reference without a provider; write ${{env:{name[1]}}}")
+    if bare := _WITHOUT_PROVIDER.fullmatch(reference):
+        raise Rejected(f"is a reference without a provider; write ${{env:{bare[1]}}}")
     if not match:
         raise Rejected("holds a reference inside other text; a reference must be the whole value")
     provider, name = match.groups()

@@ -65,6 +65,8 @@ def read_settings(
     given = yaml_reader.read_document(path)
     referred = secrets.resolve_references(given, environ)
     settings = None
+    for loc, message in mistakes.mistakes(given.tree, Settings):  # First: they say more than pydantic does.
+        given.add_fault(loc, message, on_value=True)
     try:
         settings = Settings.model_validate(given.tree)
     except ValidationError as error:
@@ -83,7 +85,6 @@ def read_settings(
 
 def _certain_faults(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
     verbs = rules.known_verbs()
-    yield from mistakes.mistakes(tree, Settings)
     yield from rules.unknown_verbs(tree, verbs)
     yield from rules.freezes_with_verbs(tree, verbs)
     yield from contradictions(tree, _declared())

@@ -54,7 +54,7 @@ def _scan(expression: str) -> tuple[str, int | None]:
         begin, quote = at, expression[at]
         at += 1
         if quote == "#":
-            at = len(expression) if (end := expression.find("\n", at)) < 0 else end
+            at = len(expression[:at] + expression[at:].partition("\n")[0])
             code[begin:at] = " " * (at - begin)
         elif quote in "\"'`":
             end = _end_of_text(expression, at, quote)

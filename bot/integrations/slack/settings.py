@@ -28,7 +28,7 @@ _TOKENS: Mapping[str, str] = {
     "xoxe.": "a token that expires after 12 hours",
     "xoxe-": "a refresh token",
 }
-_OWN_HOSTS = ("slack.com", "slack-gov.com")
+_OWN_HOSTS = (".slack.com", ".slack-gov.com")
 
 
 class SlackSettings(ChannelSection):
@@ -111,11 +111,11 @@ def _token_mistake(given: Mapping[str, object], key: str, begins: str, where: st
 
 def _api_mistake(url: str) -> Iterator[Mistake]:
     host = host_of(url)
-    if host.startswith("hooks.slack"):
+    if _is_own(host) and host.startswith("hooks."):
         yield ("api_url",), "is an incoming webhook; leave this key out"
     elif _is_own(host) and urlsplit(url).path.strip("/") != "api":
         yield ("api_url",), "must end with /api/, as https://slack.com/api/; usually this key is left out"
 
 
 def _is_own(host: str) -> bool:
-    return any(host == own or host.endswith(f".{own}") for own in _OWN_HOSTS)
+    return f".{host}".endswith(_OWN_HOSTS)
