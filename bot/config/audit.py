@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
@@ -14,8 +15,9 @@ from bot.integrations.slack.settings import channel_fault
 from bot.lib.settings_fields import Address, Mistake, Section, text_of
 
 _SEED = 32
-#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, and the dots that old ones have
 _CHAT = re.compile(r"-?[0-9]+(?::[0-9]+)?")
+_REGION = re.compile(r"[a-z]+(?:-[a-z]+)+-[0-9]+")
+#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, and what old names may have
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 
 
@@ -64,6 +66,9 @@ class S3AnchorSettings(Section):
     @classmethod
     def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
         bucket = text_of(given, "bucket")
+        region = text_of(given, "region")
+        if region and not text_of(given, "endpoint_url") and not _REGION.fullmatch(region):
+            yield ("region",), "must be a region of AWS, such as eu-central-1"
         if bucket.startswith(("s3://", "arn:", "https://", "http://")):
             yield ("bucket",), "must be the bucket's name alone, without s3://, arn: or an address"
         elif bucket and not text_of(given, "endpoint_url") and not _BUCKET.fullmatch(bucket):
@@ -96,6 +101,16 @@ class AnchorsSettings(Section):
     )
     s3: S3AnchorSettings | None = None
     chat: ChatAnchorSettings | None = None
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        if text_of(given, "file").startswith("~"):
+            yield ("file",), "begins with ~, which is not replaced here; write the whole path"
+
+    @classmethod
+    def missing_here(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        if text_of(given, "file") and Path(text_of(given, "file")).is_dir():
+            yield ("file",), "is a folder; name a file in it"
 
 
 class AuditSettings(Section):

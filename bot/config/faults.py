@@ -28,6 +28,9 @@ _MESSAGES: Mapping[str, str] = {
     "mapping_": "must be keys and values, one per line below it",
     "dict_": "must be keys and values, one per line below it",
     "tuple_": "must be a list; begin the line of each entry with a dash",
+    "less_than_equal": "must be at most {le}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
     "too_short": "must not be empty; give at least one",
 }
 
@@ -130,9 +133,8 @@ def _explained(detail: ErrorDetails, loc: Loc, model: type[BaseModel]) -> str:
         return f"must be one of {ctx['expected']}"
     if kind == "value_error":
         return str(ctx["error"])
-    for prefix, text in _MESSAGES.items():
-        if kind.startswith(prefix):
-            return text
+    if found := next((text for start, text in _MESSAGES.items() if kind.startswith(start)), None):
+        return found.format(**ctx)
     message = (kind == "string_pattern_mismatch" and _pattern_hint(model, loc)) or detail["msg"]
     return message[:1].lower() + message[1:]
 

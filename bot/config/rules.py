@@ -56,7 +56,7 @@ def unknown_services(tree: Tree) -> Iterator[FoundFault]:
     clusters = tuple(f"{name}/" for name in section_of(tree, "clusters"))
     if not services:
         return
-    for loc, target in [*_targets_of_rules(tree), *_frozen(tree)]:
+    for loc, target in [*_targets_of_rules(tree), *_services_of_conditions(tree), *_frozen(tree)]:
         known = target in services or target.startswith((policy.INCIDENT_PREFIX, *clusters))
         if target and not known and " " not in target and not _WILD & set(target):
             yield loc, f"names a service that is not under `services`; {nearest(target, services)}"
@@ -71,6 +71,17 @@ def _targets_of_rules(tree: Tree) -> Iterator[tuple[Loc, str]]:
     for loc, do in _rules(tree):
         if len(words := do.split()) > 1:
             yield loc, words[1]
+
+
+def _services_of_conditions(tree: Tree) -> Iterator[tuple[Loc, str]]:
+    for name in section_of(tree, "roles"):
+        role = section_of(section_of(tree, "roles"), name)
+        for kind in ("allow", "deny"):
+            for loc, rule in entries(role, kind):
+                named = section_of(rule, "when").get("service")
+                for number, one in enumerate([named] if isinstance(named, str) else named or ()):
+                    if isinstance(one, str):
+                        yield ("roles", name, *loc, "when", "service", number), one
 
 
 def _rules(tree: Tree) -> Iterator[tuple[Loc, str]]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from bot.lib import promql
-from bot.lib.settings_fields import Minutes, Seconds, Section
+from bot.lib.settings_fields import Minutes, Mistake, Seconds, Section, namespace_mistake, text_of
 
 #: Kinds of workload, as written before the slash.
 WORKLOADS = ("deployment", "statefulset", "daemonset", "rollout")
+_NOT_TYPED = re.compile(r"[\s*?]")
 _WORKLOAD = re.compile(rf"({'|'.join(WORKLOADS)})/[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 
 
@@ -61,6 +62,12 @@ class ConnectionsSettings(Section):
     each: int = Field(ge=1)
     most: int = Field(ge=1)
 
+    @classmethod
+    def doubts(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        each, most = given.get("each"), given.get("most")
+        if isinstance(each, int) and isinstance(most, int) and each > most:
+            yield ("each",), "is above `most`, so not even one replica is within the limit"
+
 
 class ServiceSettings(Section):
     """A service: the labels of its alerts, and where it runs."""
@@ -95,3 +102,12 @@ class ServiceSettings(Section):
         description="Seconds for which the workload must stay ready before a change counts as done.",
         json_schema_extra={"default": 60},
     )
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        yield from namespace_mistake(given, "namespace")
+
+    @classmethod
+    def doubts(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        if _NOT_TYPED.search(text_of(given, "name")):
+            yield ("name",), "has a space or a wildcard, so no command can name the service"

@@ -42,7 +42,9 @@ from bot.lib.settings_fields import (
     StoreAddress,
     is_host_and_port,
     is_loopback,
+    path_mistake,
     plugs_in,
+    text_of,
 )
 
 
@@ -129,6 +131,13 @@ class ServerSettings(Section):
         if isinstance(given, Mapping) and not given.get("public_url") and is_host_and_port(given.get("listen")):
             return {**given, "public_url": f"http://{given['listen']}"}
         return given
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        received = ("/in/slack", "/in/telegram", "/in/pagerduty", "/alerts/alertmanager")
+        yield from path_mistake(given, "public_url", *received)
+        if "?" in text_of(given, "public_url"):
+            yield ("public_url",), "must be the address alone; leave out ? and what follows it"
 
     @property
     def host(self) -> str:
@@ -249,6 +258,9 @@ class Settings(Section):
         if chat is not None and chat > 0 and chat not in accounts:
             message = "is a private chat with one person, as it has no minus sign; a group's id is -100..."
             yield ("channels", "telegram", "chat_id"), f"{message} (no warning where it is somebody's under `people`)"
+        for loc, service in entries(given, "services"):
+            if service.get("cluster") and not given.get("clusters"):
+                yield (*loc, "cluster"), "names a cluster, and there is no section `clusters`; no action can reach it"
 
     @property
     def local_operator(self) -> bool:

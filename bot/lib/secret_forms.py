@@ -12,6 +12,7 @@ _VARIABLE = re.compile(
 )
 _PLACEHOLDER = re.compile(r"change[-_ ]?me|to[-_ ]?do|placeholder|replace[-_ ]?me|\.{3,}|x{3,}|\*{3,}", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:Bearer|Basic|Token)[ =]|Authorization:|Token token=", re.IGNORECASE)
+_SHORT = 8
 _QUOTES = "\"'`"
 
 
@@ -30,6 +31,8 @@ def doubt_in(secret: str) -> str:
     """Why this is probably not the secret as it was meant, although it may be one; "" if nothing is unusual."""
     if len(secret) > 1 and secret[0] == secret[-1] and secret[0] in _QUOTES:
         return "is in quotes that are part of the value; remove them where the value is set, such as in an env file"
+    if len(secret) < _SHORT:
+        return "is shorter than 8 characters, so it can be guessed, or is not whole"
     if secret != secret.strip():
         return "begins or ends with a space; remove it"
     return ""

@@ -7,6 +7,7 @@ be a secret.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -51,7 +52,7 @@ def _web_address(url: str) -> str:
 
 def _host_and_port(listen: str) -> str:
     host, colon, port = listen.rpartition(":")
-    if not (colon and host and port.isdecimal() and 0 <= int(port) <= _LAST_PORT):
+    if not (colon and host and "/" not in host and port.isdecimal() and 0 <= int(port) <= _LAST_PORT):
         raise ValueError("must be host:port, such as 127.0.0.1:8080 or [::1]:8080")
     return listen
 
@@ -119,6 +120,17 @@ def is_loopback(listen: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+#: A namespace of Kubernetes.
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def namespace_mistake(given: Mapping[str, object], key: str) -> Iterator[Mistake]:
+    """A name that no namespace of Kubernetes can have."""
+    name = text_of(given, key)
+    if name and not _NAMESPACE.fullmatch(name):
+        yield (key,), "must be the name of a namespace: at most 63 small letters, digits and -"
 
 
 Address = Annotated[str, AfterValidator(_web_address)]
@@ -217,14 +229,14 @@ def host_of(url: str) -> str:
 
 
 def path_mistake(given: Mapping[str, object], key: str, *endings: str) -> Iterator[Mistake]:
-    """An address that goes on with a path that the bot adds itself, such as /api/v2."""
+    """An address that goes on with a path that the bot adds itself, such as /api/v2, and perhaps with more."""
     try:
         path = urlsplit(text_of(given, key)).path.rstrip("/")
     except ValueError:
         return
     for ending in endings:
-        if path.endswith(ending):
-            yield (key,), f"must be the address without {ending}, which the bot adds"
+        if f"{ending}/" in f"{path}/":
+            yield (key,), f"must be the address without {ending}, which the bot adds where it is needed"
             return
 
 

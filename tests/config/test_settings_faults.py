@@ -237,8 +237,8 @@ CASES = {
         "nor a channel that is set up",
     ),
     "environment of no service": (
-        "services: [{name: a, match: {a: b}, environment: p}]\nroles: {r: {allow: [{do: no, when: {environment: q}}]}}",
-        (2, 37, "roles.r.allow[0].when.environment[0]"),
+        "services: [{name: a, match: {a: b}, environment: p}]\nroles: {r: {deny: [{do: ack, when: {environment: q}}]}}",
+        (2, 37, "roles.r.deny[0].when.environment[0]"),
         "is not the environment of any service; use one of: p",
     ),
     "environment of no service, to deny": (

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from bot.lib.settings_fields import Address, Mistake, Secret, Section, path_mistake
+from bot.lib.settings_fields import Address, Mistake, Secret, Section, namespace_mistake, path_mistake
 
 
 class ArgoCdSettings(Section):
@@ -28,3 +28,4 @@ class ArgoCdSettings(Section):
     @classmethod
     def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
         yield from path_mistake(given, "url", "/api/v1", "/applications", "/login")
+        yield from namespace_mistake(given, "namespace")

@@ -35,3 +35,9 @@ class OpaSettings(Section):
             yield ("path",), "must be the path below /v1/data, such as vakhta/decision"
         elif path.startswith("data."):
             yield ("path",), "must have slashes and not begin with data., such as vakhta/decision"
+
+    @classmethod
+    def doubts(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        path = text_of(given, "path")
+        if "." in path and "/" not in path:
+            yield ("path",), "has dots and no slash; the package vakhta.decision is at vakhta/decision"

@@ -44,6 +44,11 @@ class PagerDutySettings(ChannelSection):
             yield ("api_token",), "is the routing key; a REST API token is made under Integrations, API Access Keys"
         yield from _address_mistakes(given)
 
+    @classmethod
+    def doubts(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        if given.get("severities") == []:
+            yield ("severities",), "is empty, so no incident pages; leave this key out to page for all"
+
 
 def account_fault(account: str) -> str:
     """Why this cannot be a user's id in PagerDuty; "" if it can."""

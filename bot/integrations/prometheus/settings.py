@@ -23,4 +23,4 @@ class MetricsSettings(Section):
 
     @classmethod
     def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
-        yield from path_mistake(given, "url", "/api/v1/query", "/api/v1", "/graph", "/query")
+        yield from path_mistake(given, "url", "/api/v1", "/graph")

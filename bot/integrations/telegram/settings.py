@@ -53,7 +53,10 @@ class TelegramSettings(ChannelSection):
             yield ("token",), fault
         if fault := chat_fault(given.get("chat_id"), token):
             yield ("chat_id",), fault
-        if number_of(given.get("topic_id")) == _GENERAL:
+        topic = number_of(given.get("topic_id"))
+        if topic is not None and topic < _GENERAL:
+            yield ("topic_id",), "must be the number of a topic: the last number in the link of one of its messages"
+        elif topic == _GENERAL:
             yield ("topic_id",), "is the topic General, in which Telegram takes no message by its number; leave it out"
         secret = text_of(given, "secret_token")
         if secret and own and not _SECRET.fullmatch(secret):
