@@ -87,9 +87,10 @@ def _parser() -> argparse.ArgumentParser:
     add("run", "Run the bot: take alerts, notify people, handle commands.", _run)
     check = add("check", "Check the settings: list every fault, or what would start.", _check)
     text = "ask all clusters, or only NAME, what the bot may do there, and print the missing Roles"
-    check.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
+    instead = check.add_mutually_exclusive_group()
+    instead.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
     text = "ask the providers whether tokens, channels and addresses work; sends nothing and pages nobody"
-    check.add_argument("--live", action="store_true", help=text)
+    instead.add_argument("--live", action="store_true", help=text)
     add("ask", "Run one chat command as the person at this keyboard.", _ask).add_argument("words", nargs="+")
     add("migrate", "Migrate the database to this version.", _migrate)
     schema = commands.add_parser("schema", help="Write the JSON schema of the settings, for editors.")
@@ -117,8 +118,7 @@ def _check(given: argparse.Namespace) -> int:
     if given.live:
         asked = importlib.import_module("bot.app.cli.live_check").check(settings)
         terminal.out("\n".join(map(terminal.printable, asked.lines)))
-        if given.cluster is None or not asked.whole:
-            return 0 if asked.whole else _BAD_SETTINGS
+        return 0 if asked.whole else _BAD_SETTINGS
     if given.cluster is not None:
         report = importlib.import_module("bot.app.cli.cluster_check").check(settings, given.cluster)
         terminal.out(report.text)

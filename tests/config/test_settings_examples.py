@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -98,6 +101,34 @@ def test_the_production_example_has_no_fault_once_its_secrets_are_there(
     assert settings.channels.slack is not None
     assert settings.channels.pagerduty is not None
     assert settings.channels.pagerduty.routing_key.get_secret_value() == "0" * 32
+
+
+#: Ends with the number of connections that were tried, and the modules that were loaded.
+_WATCHED = """
+import sys
+tried = []
+sys.addaudithook(lambda event, _: tried.append(event) if event in ("socket.connect", "socket.getaddrinfo") else None)
+from bot.__main__ import main
+code = main(sys.argv[1:])
+print("ENDED", code, len(tried), *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_the_check_of_every_key_opens_no_connection_and_loads_no_sdk(
+    production: tuple[Path, Mapping[str, str]],
+) -> None:
+    path, environ = production
+    command = [sys.executable, "-c", _WATCHED, "check", "--config", str(path)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **environ})
+
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _, code, connections, *modules = ran.stdout.splitlines()[-1].split()
+    assert (code, connections) == ("0", "0"), ran.stderr
+    assert not set(modules) & {"kubernetes", "boto3", "telegram", "slack_sdk", "pdpyras", "requests", "sqlalchemy"}
+    # The limit is 0.5 s of processor time; four times that on a machine that is busy.
+    assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < 2.0
 
 
 @pytest.mark.parametrize("model", ["", *Settings.model_json_schema()["$defs"]])

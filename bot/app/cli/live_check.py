@@ -6,6 +6,7 @@ It only reads: nothing is sent to a chat, nobody is paged, the database is not o
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ def check(settings: Settings, *, within_s: float = LIMIT_S) -> LiveReport:
     """Ask everything. A question without an answer by then counts as unanswered."""
     logging.disable(logging.CRITICAL)  # Each failure is in its line.
     try:
-        questions = dict(_questions(settings))
+        with warnings.catch_warnings(action="ignore"):  # The SDKs' own, such as that a package is deprecated.
+            questions = dict(_questions(settings))
         answers = _asked(questions, within_s) if questions else {}
     finally:
         logging.disable(logging.NOTSET)

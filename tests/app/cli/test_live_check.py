@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -521,6 +523,18 @@ def test_all_are_asked_at_once_and_one_that_hangs_holds_up_no_other(providers: P
     assert told["metrics.url"].startswith("no answer")
     assert told["opa.url"].startswith("ok")
     assert told["sources.alertmanager.api_url"].startswith("ok")
+
+
+def test_nothing_but_the_lines_is_printed_not_even_an_sdks_deprecation(tmp_path: Path, providers: Providers) -> None:
+    providers.settings = {"channels": {"pagerduty": providers.settings["channels"]["pagerduty"]}}
+    file = tmp_path / "vakhta.yaml"
+    file.write_text(json.dumps(providers.settings))
+    command = [sys.executable, "-W", "default", "-m", "bot", "check", "--live", "--config", str(file)]
+
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stdout
+    assert [line for line in ran.stderr.splitlines() if "is a secret in plain text" not in line] == []
 
 
 def test_faults_of_the_settings_come_before_any_question(
