@@ -38,7 +38,8 @@ def judged(standing: ChatStanding, topic_id: int | None) -> LiveAnswer:
     """What the bot's place in the chat means for its messages."""
     if standing.migrated_to is not None:
         return fault(f"The group has become a supergroup. Set channels.telegram.chat_id to {standing.migrated_to}.")
-    chat = f"{standing.kind} {shown(standing.title, _MAX_SHOWN)!r}"
+    kind = "private chat" if standing.kind == "private" else standing.kind
+    chat = f"{kind} {shown(standing.title, _MAX_SHOWN)!r}"
     if standing.status in _OUTSIDE:
         return fault(f"The bot is not in the {chat}; {_ASK_ADMIN} add it.")
     if not standing.may_write:
@@ -46,7 +47,7 @@ def judged(standing: ChatStanding, topic_id: int | None) -> LiveAnswer:
     if topic_id is not None and not standing.has_topics:
         return fault(f"The {chat} has no topics. Remove channels.telegram.topic_id, or switch topics on in the group.")
     topic = "" if topic_id is None else f". Whether topic {topic_id} exists is not known: Telegram cannot be asked"
-    return ok(f"the bot is {standing.status} of the {chat} and may write there{topic}")
+    return ok(f"the bot is in the {chat} as {standing.status} and may write there{topic}")
 
 
 def _ask_token(section: TelegramSettings) -> LiveAnswer:

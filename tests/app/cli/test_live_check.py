@@ -131,7 +131,7 @@ def test_all_that_work_are_told_so_in_one_line_each(providers: Providers) -> Non
         "channels.slack.app_token": "ok Socket Mode opens",
         "channels.slack.channel": "ok the bot is in #c1",
         "channels.telegram.token": "ok the bot is @vakhta_test_bot",
-        "channels.telegram.chat_id": "ok the bot is member of the supergroup 'Incidents' and may write there",
+        "channels.telegram.chat_id": "ok the bot is in the supergroup 'Incidents' as member and may write there",
         "channels.pagerduty.routing_key": told["channels.pagerduty.routing_key"],
         "channels.pagerduty.api_token": "ok the REST API lets the bot read incidents",
         "channels.pagerduty.webhook_secrets": told["channels.pagerduty.webhook_secrets"],
@@ -352,7 +352,7 @@ def test_an_administrator_may_write_where_members_may_not(providers: Providers) 
     code, told = providers.check()
 
     assert code == 0
-    assert told["channels.telegram.chat_id"].startswith("ok the bot is administrator")
+    assert told["channels.telegram.chat_id"].endswith(" as administrator and may write there")
 
 
 def test_a_topic_in_a_group_without_topics_is_a_fault(providers: Providers) -> None:
@@ -381,7 +381,7 @@ def test_a_private_chat_is_one_the_bot_may_write_to(providers: Providers) -> Non
     code, told = providers.check()
 
     assert code == 0
-    assert told["channels.telegram.chat_id"].startswith("ok the bot is member of the private 'Ana'")
+    assert told["channels.telegram.chat_id"].startswith("ok the bot is in the private chat 'Ana'")
 
 
 def test_a_rest_token_that_pagerduty_refuses_is_a_fault(providers: Providers) -> None:
