@@ -87,9 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     add("run", "Run the bot: take alerts, notify people, handle commands.", _run)
     check = add("check", "Check the settings: list every fault, or what would start.", _check)
     text = "ask all clusters, or only NAME, what the bot may do there, and print the missing Roles"
-    check.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
+    instead = check.add_mutually_exclusive_group()
+    instead.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
+    text = "ask the providers whether tokens, channels and addresses work; sends nothing and pages nobody"
+    instead.add_argument("--live", action="store_true", help=text)
     text = "show the incident and the messages that this payload of a source would give; - reads it from stdin"
-    check.add_argument("--payload", type=Path, metavar="FILE", help=text)
+    instead.add_argument("--payload", type=Path, metavar="FILE", help=text)
     text = "the source that the payload of --payload comes from (default: %(default)s)"
     check.add_argument("--source", default="alertmanager", metavar="NAME", help=text)
     add("ask", "Run one chat command as the person at this keyboard.", _ask).add_argument("words", nargs="+")
@@ -114,8 +117,12 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> int:
-    settings, warnings = read_settings(given.config, os.environ)
+    settings, warnings = read_settings(given.config, os.environ, files_too=True)
     _print_warnings(warnings)
+    if given.live:
+        asked = importlib.import_module("bot.app.cli.live_check").check(settings)
+        terminal.out("\n".join(map(terminal.printable, asked.lines)))
+        return 0 if asked.whole else _BAD_SETTINGS
     if given.cluster is not None:
         report = importlib.import_module("bot.app.cli.cluster_check").check(settings, given.cluster)
         terminal.out(report.text)
