@@ -19,6 +19,7 @@ from types import ModuleType
 
 from bot.app import interpreter
 from bot.config.faults import InvalidSettings, SettingsFault
+from bot.config.secrets import PLAIN_TEXT
 from bot.config.settings import Settings, read_settings
 from bot.core.errors import Rejected
 from bot.core.request import Reply
@@ -103,8 +104,9 @@ def _run(given: argparse.Namespace) -> int:
     interpreter.set_up()
     settings, warnings = read_settings(given.config, os.environ)
     logs.start(confidential=settings.confidential)
-    for warning in warnings if not settings.local_operator else ():
-        _logger.warning("%s", warning)
+    for warning in warnings:
+        if not (settings.local_operator and warning.message == PLAIN_TEXT):
+            _logger.warning("%s", warning)
     _app().run(settings)
     return 0
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 
 from bot.audit import signed_note
-from bot.lib.settings_fields import Address, Section
+from bot.lib.settings_fields import FILE, Address, Section
 
 _SEED = 32
 
@@ -66,7 +66,7 @@ class ChatAnchorSettings(Section):
 class AnchorsSettings(Section):
     """Where checkpoints are published outside of the database."""
 
-    file: str | None = Field(
+    file: Annotated[str | None, FILE] = Field(
         None, min_length=1, description="Each checkpoint is appended to it; best on another machine."
     )
     s3: S3AnchorSettings | None = None
