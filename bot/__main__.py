@@ -125,9 +125,11 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def _ask(given: argparse.Namespace) -> int:
-    settings, _ = read_settings(given.config, os.environ)
-    logs.start(confidential=settings.confidential)
-    reply: Reply = _app().ask(settings, " ".join(given.words))
+    with interpreter.loading():
+        settings, _ = read_settings(given.config, os.environ)
+        logs.start(confidential=settings.confidential)
+        ask = importlib.import_module("bot.app.cli.ask").ask
+    reply: Reply = ask(settings, " ".join(given.words), given.config)
     terminal.out(reply.text)
     return 0 if reply.ok else _REFUSED
 

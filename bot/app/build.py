@@ -6,9 +6,11 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import SecretStr
 from sqlalchemy import make_url
@@ -22,26 +24,30 @@ from bot.alerts.classification import AlertRules, Service, service_of
 from bot.app.service_sites import ServiceSites
 from bot.audit import anchors, signed_note
 from bot.audit.anchors import Keep, PutAnchor
-from bot.audit.notary import Notary
 from bot.audit.signer import Signer
 from bot.config.access import DenyWhenSettings, RoleSettings
 from bot.config.audit import S3AnchorSettings
 from bot.config.settings import Settings, channels_known
-from bot.core.action import Tools
+from bot.core.action import MetricsStore, Tools
 from bot.core.alert import Severity
-from bot.core.channel import Channel, GroupPlatform, Messenger, UserGroupChannel
+from bot.core.channel import Channel, ChannelFacts, GroupPlatform, Messenger, UserGroupChannel
 from bot.core.incident import CONSOLE
 from bot.core.message import Subscription
 from bot.core.request import Principal
+from bot.core.silences import Silences
 from bot.core.site import ServiceTargets
-from bot.integrations import channel_names, load_channel
+from bot.integrations import channel_names, load_channel, load_unloaded
 from bot.integrations.alertmanager.settings import USUAL_SEVERITIES
 from bot.lib import crypto, time_windows
 from bot.lib.logs import Redactor
-from bot.lib.metrics import Metrics
 from bot.lib.redact import redact
+from bot.lib.settings_fields import PlugSection
 from bot.store.connections import TROUBLES, is_newest
 from bot.store.engine import Store, Unavailable
+
+if TYPE_CHECKING:
+    from bot.audit.notary import Notary
+    from bot.lib.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +55,24 @@ logger = logging.getLogger(__name__)
 _OPERATOR = "local"
 
 
-def open_store(settings: Settings, meters: Metrics | None = None, *, alone: bool = False) -> Store:
-    """Opens the database and migrates it if it is older. `alone`: on SQLite, no other process may run a bot on it."""
+def _migrate(store: Store) -> None:
+    import_module("bot.store.migrating").migrate(store)
+
+
+def open_store(
+    settings: Settings,
+    meters: Metrics | None = None,
+    *,
+    alone: bool = False,
+    when_not_newest: Callable[[Store], None] = _migrate,
+) -> Store:
+    """Opens the database, and creates or migrates it as needed.
+
+    `alone`: on SQLite, no other process may run a bot on it. `when_not_newest`: instead of the migration.
+    """
     observe = meters.commit_seconds.observe if meters else lambda _: None
+    file = settings.store.file
+    new = file is not None and not file.exists()
     try:
         store = Store(settings.store.url.get_secret_value(), observe=observe, scrub=Redactor(settings.confidential))
         if alone and not store.claim_alone():
@@ -62,7 +83,9 @@ def open_store(settings: Settings, meters: Metrics | None = None, *, alone: bool
         with store.connected() as connection:
             newest = is_newest(connection)
         if not newest:
-            import_module("bot.store.migrating").migrate(store)
+            when_not_newest(store)
+        if new:
+            logger.info("a new database was created", extra={"file": str(file)})
     except (OSError, *TROUBLES, DatabaseError, Unavailable) as trouble:
         where = make_url(settings.store.url.get_secret_value()).render_as_string(hide_password=True)
         message = redact(str(trouble).partition("\n")[0])
@@ -76,7 +99,9 @@ def open_store(settings: Settings, meters: Metrics | None = None, *, alone: bool
 def build_notary(settings: Settings, store: Store, meters: Metrics, made: Mapping[str, Channel]) -> Notary:
     """Builds the notary, which seals and signs the audit log. `made`: the channels; one may be an anchor."""
     chat = settings.audit.anchors.chat
-    return Notary(
+    # Imported here: it loads the metrics, which a command that only asks does not need.
+    made_of: type[Notary] = import_module("bot.audit.notary").Notary
+    return made_of(
         store,
         signer=build_signer(settings, store),
         anchors=_build_anchors(settings, made),
@@ -158,20 +183,23 @@ def _to_stdout(lines: bytes) -> None:
 
 def build_channels(settings: Settings) -> dict[str, Channel]:
     """Builds every channel that is enabled in the settings. The SDKs of the others are not imported."""
-    made: dict[str, Channel] = {}
-    sections = settings.channels.on()
-    for name in channel_names():
-        section = sections.get(name)
-        if section is None:
-            continue
-        kind = next(
-            thing for thing in vars(load_channel(name)).values() if isinstance(thing, type) and _is_channel(thing, name)
-        )
-        made[name] = kind(section)
-    return made
+    return {
+        name: _class_in(load_channel(name), name)(section)
+        for name in channel_names()
+        if (section := settings.channels.on().get(name)) is not None
+    }
 
 
-def build_subscriptions(made: dict[str, Channel]) -> list[Subscription]:
+def build_unloaded_channels(settings: Settings) -> dict[str, ChannelFacts]:
+    """As `build_channels`, without an SDK: a channel is loaded by the first call that has to reach its platform."""
+    return {
+        name: _class_in(load_unloaded(name) or load_channel(name), name)(section)
+        for name in channel_names()
+        if (section := settings.channels.on().get(name)) is not None
+    }
+
+
+def build_subscriptions(made: Mapping[str, ChannelFacts]) -> list[Subscription]:
     """Builds what routing needs to know of each channel that takes messages."""
     return [
         Subscription(name=one.name, kinds=one.kinds, event_types=one.event_types, accepts=one.accepts)
@@ -197,7 +225,7 @@ def build_people(settings: Settings) -> People:
     )
 
 
-def build_account_linking(settings: Settings, made: Mapping[str, Channel]) -> AccountLinking:
+def build_account_linking(settings: Settings, made: Mapping[str, ChannelFacts]) -> AccountLinking:
     """Builds the lookup from accounts to people: by the settings, by links and by a platform's groups."""
     people, known = build_people(settings), channels_known()
     typed = [f"in {one.called} it is `{one.command}link ...`" for one in known.values() if one.command != "/"]
@@ -205,7 +233,7 @@ def build_account_linking(settings: Settings, made: Mapping[str, Channel]) -> Ac
     return AccountLinking(people, _groups_of(made, people), places=channels, typed=typed)
 
 
-def _groups_of(made: Mapping[str, Channel], people: People) -> GroupPlatform | None:
+def _groups_of(made: Mapping[str, ChannelFacts], people: People) -> GroupPlatform | None:
     """The platform that knows who is in the groups that give a role. Its channel is told which groups to watch."""
     for name, channel in made.items():
         if isinstance(channel, UserGroupChannel):
@@ -227,30 +255,60 @@ def build_policy(settings: Settings) -> Policy:
     )
 
 
-def build_tools(settings: Settings, now: Callable[[], datetime]) -> Tools:
-    """Builds the clients that actions may use. One without a section is absent, and its SDK is not imported."""
+def build_tools(settings: Settings, now: Callable[[], datetime], *, deferred: bool = False) -> Tools:
+    """Builds the clients that actions may use. One without a section is absent, and its SDK is not imported.
+
+    `deferred`: each is built, and its SDK imported, when it is first used.
+    """
     section = settings.sources.alertmanager
-    services = build_alert_rules(settings).services
-    silences = None
-    if section is not None and section.api_url is not None:
-        made = import_module("bot.integrations.alertmanager.client").AlertmanagerClient
-        silences = made(section, partial(service_of, services=services))
-    metrics = (
-        None
-        if settings.metrics is None
-        else import_module("bot.integrations.prometheus.client").PrometheusClient(settings.metrics)
+    build: Callable[[Callable[[], _Client]], _Client] = _deferred if deferred else _at_once
+    return Tools(
+        now=now,
+        silences=None if section is None or section.api_url is None else build(partial(_build_silences, settings)),
+        metrics=None if settings.metrics is None else build(partial(_build_metrics, settings)),
+        targets=build(partial(_build_targets, settings)) if settings.clusters else None,
     )
-    return Tools(now=now, silences=silences, metrics=metrics, targets=_build_targets(settings))
 
 
-def _build_targets(settings: Settings) -> ServiceTargets | None:
-    if not settings.clusters:
-        return None
+def _build_silences(settings: Settings) -> Silences:
+    services = build_alert_rules(settings).services
+    made = import_module("bot.integrations.alertmanager.client").AlertmanagerClient
+    silences: Silences = made(settings.sources.alertmanager, partial(service_of, services=services))
+    return silences
+
+
+def _build_metrics(settings: Settings) -> MetricsStore:
+    metrics: MetricsStore = import_module("bot.integrations.prometheus.client").PrometheusClient(settings.metrics)
+    return metrics
+
+
+def _build_targets(settings: Settings) -> ServiceTargets:
     asked = {name: one.argocd for name, one in settings.clusters.items() if one.argocd is not None}
     argocd, helm = import_module("bot.integrations.argocd.client"), import_module("bot.integrations.helm.client")
     argocds = {name: argocd.ArgoCdClient(one) for name, one in asked.items() if one.url is not None}
     helms = {name: helm.HelmClient(one) for name, one in settings.clusters.items() if one.helm is not None}
     return ServiceSites(settings, import_module("bot.integrations.kubernetes.client").KubernetesClient, argocds, helms)
+
+
+_Client = TypeVar("_Client")
+
+
+def _at_once(build: Callable[[], _Client]) -> _Client:
+    return build()
+
+
+def _deferred(build: Callable[[], _Client]) -> _Client:
+    return cast("_Client", _Deferred(build))
+
+
+class _Deferred:
+    """Stands for a client, which is built when something of it is first used."""
+
+    def __init__(self, build: Callable[[], object]) -> None:
+        self._built = cache(build)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._built(), name)
 
 
 def flagger_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:
@@ -295,5 +353,6 @@ def _build_conditions(given: DenyWhenSettings, budget: float | None = None) -> C
     )
 
 
-def _is_channel(thing: type, name: str) -> bool:
-    return vars(thing).get("name") == name
+def _class_in(module: ModuleType, name: str) -> Callable[[PlugSection], Any]:
+    """The class of that channel in the module."""
+    return next(thing for thing in vars(module).values() if isinstance(thing, type) and vars(thing).get("name") == name)

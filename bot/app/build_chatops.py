@@ -33,8 +33,9 @@ from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
 from bot.chatops.registry import args_of, known_names
 from bot.config.settings import Settings
+from bot.core.action import Tools
 from bot.core.alert import AlertBatch
-from bot.core.channel import AccountVerifier, Channel, Messenger
+from bot.core.channel import AccountVerifier, ChannelFacts, Messenger
 from bot.core.command import KnownNames
 from bot.core.incident import OnCommit
 from bot.core.message import Subscription
@@ -73,16 +74,18 @@ def build_chatops(
     settings: Settings,
     store: Store,
     *,
-    channels: Mapping[str, Channel],
+    channels: Mapping[str, ChannelFacts],
     subscriptions: Sequence[Subscription],
     on_commit: OnCommit,
     seal: Seal,
     take: Take,
+    tools: Tools | None = None,
     wait_for_results: bool = False,
 ) -> ChatOps:
     """Builds the command side.
 
-    `take`: `Intake.take`, for the bot's own alerts about runs. `wait_for_results`: replies wait for slow runs to end.
+    `take`: `Intake.take`, for the bot's own alerts about runs. `tools`: by default all clients, built now.
+    `wait_for_results`: replies wait for slow runs to end.
     """
     registry = Registry(commands=commands.find(), actions=commands.actions())
     linking = build_account_linking(settings, channels)
@@ -95,7 +98,7 @@ def build_chatops(
         store=store,
         registry=registry,
         args_of=partial(args_of, registry),
-        tools=replace(build_tools(settings, store.now), gates=gates if flagger_tokens(settings) else None),
+        tools=replace(tools or build_tools(settings, store.now), gates=gates if flagger_tokens(settings) else None),
         subscriptions=subscriptions,
         on_commit=on_commit,
         seal=seal,
@@ -112,7 +115,7 @@ def _joined(
     break_glass: BreakGlass,
     linking: AccountLinking,
     gates: FlaggerGates,
-    channels: Mapping[str, Channel],
+    channels: Mapping[str, ChannelFacts],
 ) -> ChatOps:
     runner = Runner(parts)
     live_answers = LiveAnswers({} if parts.wait_for_result else parts.reports.messengers)
@@ -150,7 +153,7 @@ def is_still_allowed(authorizer: Authorizer, registry: Registry, tx: Tx, run_id:
 def _build_dispatcher(
     parts: RunnerParts,
     break_glass: BreakGlass,
-    channels: Mapping[str, Channel],
+    channels: Mapping[str, ChannelFacts],
     runner: Runner,
     live_answers: LiveAnswers,
 ) -> Dispatcher:
@@ -187,7 +190,10 @@ def _services(settings: Settings) -> tuple[str, ...]:
 
 
 def _build_authorizer(
-    settings: Settings, linking: AccountLinking, names: Callable[[Request], KnownNames], channels: Mapping[str, Channel]
+    settings: Settings,
+    linking: AccountLinking,
+    names: Callable[[Request], KnownNames],
+    channels: Mapping[str, ChannelFacts],
 ) -> Authorizer:
     return Authorizer(
         policy=build_policy(settings),
