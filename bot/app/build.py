@@ -27,6 +27,7 @@ from bot.audit.anchors import Keep, PutAnchor
 from bot.audit.signer import Signer
 from bot.config.access import DenyWhenSettings, RoleSettings
 from bot.config.audit import S3AnchorSettings
+from bot.config.paths import is_there
 from bot.config.settings import Settings, channels_known
 from bot.core.action import MetricsStore, Tools
 from bot.core.alert import Severity
@@ -72,7 +73,7 @@ def open_store(
     """
     observe = meters.commit_seconds.observe if meters else lambda _: None
     file = settings.store.file
-    new = file is not None and not file.exists()
+    new = file is not None and not is_there(file, unknown=True)
     try:
         store = Store(settings.store.url.get_secret_value(), observe=observe, scrub=Redactor(settings.confidential))
         if alone and not store.claim_alone():

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bot.app import build
+from bot.config.paths import is_there
 from bot.config.settings import Settings
 from bot.core.errors import Rejected
 from bot.store.connections import newest_version, stored_version
@@ -24,7 +25,7 @@ def open_existing(settings: Settings, config: Path) -> Store:
         SystemExit: it cannot be used, with the reason.
     """
     file = settings.store.file
-    if file is not None and not file.exists():
+    if file is not None and not is_there(file, unknown=True):
         raise _missing(f"There is no database {file}", config)
     return build.open_store(settings, when_not_newest=partial(_refuse, config=config))
 

@@ -54,9 +54,9 @@ def left_behind(resolved: list[ResolvedPath], given: SettingsDocument) -> list[S
     warnings = []
     for one in resolved:
         old = one.from_working_folder
-        if old is None or not old.exists() or (one.path.exists() and old.samefile(one.path)):
+        if old is None or not is_there(old, unknown=False) or _same(old, one.path):
             continue
-        if one.path.exists():
+        if is_there(one.path, unknown=True):
             warnings.append(given.fault(one.loc, _BOTH.format(new=one.path, old=old), on_value=True))
         else:
             given.add_fault(one.loc, _ONLY_THE_OLD.format(new=one.path, old=old), on_value=True)
@@ -99,6 +99,24 @@ def _marked(value: Any, mark: LocalPath, loc: Loc, resolve: Callable[[Loc, Path]
     if isinstance(value, SecretStr):
         return SecretStr(mark.replace(value.get_secret_value(), each))
     return None if value is None else mark.replace(value, each)
+
+
+def is_there(path: Path, *, unknown: bool) -> bool:
+    """Whether the file exists; `unknown` where this user cannot find out."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return unknown
+    return True
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def _expanded(path: Path) -> Path:

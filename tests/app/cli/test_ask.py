@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sqlite3
 import subprocess
@@ -94,6 +95,17 @@ def test_a_file_without_tables_is_no_database(tmp_path: Path, capsys: pytest.Cap
         assert base.execute("SELECT name FROM sqlite_master").fetchall() == []
 
 
+def test_a_path_that_cannot_be_looked_at_is_told_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = settings(tmp_path, store={"url": f"sqlite:///{'x' * 300}.db"})
+
+    code = asked(config, "incidents")
+
+    assert code == 1
+    assert "cannot be used: [Errno 36] File name too long" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("version", "todo"), [("0003", "vakhta migrate --config "), ("9999", "the running bot.")])
 def test_a_database_of_another_version_is_not_changed(
     tmp_path: Path, sqlite_template: Path, capsys: pytest.CaptureFixture[str], version: str, todo: str
@@ -146,22 +158,33 @@ print("LOADED", code, *sorted(sys.modules))
 
 
 @pytest.mark.parametrize("words", [["incidents"], ["ack", "1"], ["incidnets"]])
-def test_it_loads_no_sdk_and_takes_less_than_a_second(whole: Path, words: list[str]) -> None:
+def test_it_loads_no_sdk(whole: Path, words: list[str]) -> None:
     command = [sys.executable, "-c", _LOADED, "ask", "--config", str(whole), *words]
 
-    took, out = min(_timed(command) for _ in range(3))
+    _, out = _timed(command)
 
     _, code, *modules = out.splitlines()[-1].split()
     assert code == ("1" if words == ["incidnets"] else "0")
     loaded = {name.partition(".")[0] for name in modules} & set(_HEAVY)
     assert loaded <= ({"sqlmodel"} if "postgres" in whole.read_text() else set())  # its types, before the first query
+
+
+@pytest.mark.parametrize("words", [["incidents"], ["ack", "1"]])
+def test_it_takes_less_than_a_second_of_the_processor(sqlite_template: Path, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "vakhta.db").write_bytes(Path(sqlite_template).read_bytes())
+    config = settings(tmp_path, store={"url": "sqlite:///vakhta.db"}, **_ALL)
+    command = [sys.executable, "-c", f"{_LOADED}\nsys.exit(0)", "ask", "--config", str(config), *words]
+
+    took, _ = min(_timed(command) for _ in range(4))
+
     assert took < 1.0 * _slowness()
 
 
 def _timed(command: list[str]) -> tuple[float, str]:
-    """Seconds of processor time, and the output."""
+    """Seconds of processor time, and the output. Bytecode is kept, as an installation has it."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, ran.stdout
 
