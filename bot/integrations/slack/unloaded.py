@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind
+from bot.integrations import load_channel
 from bot.integrations.slack.settings import SlackSettings
 
 if TYPE_CHECKING:
@@ -52,6 +52,6 @@ class UnloadedSlack:
 
     @cached_property
     def _loaded(self) -> Slack:
-        channel: Slack = import_module("bot.integrations.slack.channel").Slack(self._section)
+        channel: Slack = load_channel(self.name).Slack(self._section)
         channel.watch_groups(self._groups)
         return channel

@@ -7,11 +7,11 @@ with the channel.
 from __future__ import annotations
 
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind
+from bot.integrations import load_channel
 from bot.integrations.telegram.settings import TelegramSettings
 
 if TYPE_CHECKING:
@@ -38,5 +38,5 @@ class UnloadedTelegram:
 
     @cached_property
     def _loaded(self) -> Telegram:
-        channel: Telegram = import_module("bot.integrations.telegram.channel").Telegram(self._section)
+        channel: Telegram = load_channel(self.name).Telegram(self._section)
         return channel
