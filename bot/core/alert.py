@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
+from zlib import crc32
 
 from msgspec import Struct
 
@@ -50,8 +52,11 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False):
     )
 
     @property
-    def title(self) -> str:
-        return self.labels.get("alertname") or "(no alertname)"
+    def text_digest(self) -> int:
+        """Changes when its texts or its link do; they may, while its labels identify it."""
+        return crc32(
+            "\0".join([self.link, *chain.from_iterable(sorted(self.annotations.items()))]).encode("utf-8", "replace")
+        )
 
 
 class AlertBatch(Struct, frozen=True, kw_only=True, gc=False):
@@ -78,8 +83,22 @@ class EpisodeState(Struct, frozen=True, kw_only=True, gc=False):
     ended_at: datetime | None = None  #: when the end was recorded here, None while it fires
     source_ended_at: datetime | None = None  #: the end by the source's clock; None while it fires, or when not sent
     doubted_at: datetime | None = None  #: when a firing that looked like a late copy first came after its end
+    text_digest: int | None = None  #: `Alert.text_digest`, as stored; None for one of an earlier version
 
     @property
     def covers_until(self) -> datetime:
         """A firing that began no later belongs to this episode."""
         return max(self.source_ended_at or self.starts_at, self.starts_at)
+
+
+class AlertView(Struct, frozen=True, kw_only=True, gc=False):
+    """One stored episode and its current state, for people."""
+
+    source: str
+    fingerprint: str
+    firing: bool
+    labels: Mapping[str, str]
+    notes: Mapping[str, str]
+    starts_at: datetime
+    ended_at: datetime | None
+    link: str

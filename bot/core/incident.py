@@ -66,6 +66,30 @@ TIMELINE_EVENTS = frozenset(EventType) - {
 }
 
 
+class Coverage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What was known when an incident was acknowledged: the acknowledgement covers no more than this."""
+
+    at: datetime
+    firing: int  #: how many alerts fired then
+    places: tuple[str, ...] = ()  #: where they fired
+
+
+class Course(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What happened to an incident, as far as later decisions depend on it. Most incidents need nothing of it."""
+
+    #: The worst severity that it has had, where its present lead is milder.
+    worst: Severity | None = None
+    severity_set: bool = False  #: a person set its severity
+    pages: int = 1  #: how many pages were opened for it, each with a dedup_key of its own
+    covered: Coverage | None = None  #: of its acknowledgement
+    reopened_at: tuple[datetime, ...] = ()  #: lately
+    flapping_since: datetime | None = None
+
+
+#: Shared by all that have none, so that the most usual case costs nothing.
+EMPTY_COURSE = Course()
+
+
 class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """A problem that people work on: every alert of one group, from its first firing to its last end."""
 
@@ -88,13 +112,19 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     #: The sort key of the alert that named it (`LeadAlert.order`). It begins with the rank of the worst severity that
     #: the incident has had.
     lead: str = "~"
+    course: Course = EMPTY_COURSE
+    look_at: datetime | None = None  #: when the scheduler decides about it again
 
     @property
     def worst(self) -> Severity:
         """The worst severity since it was opened. It never falls, whatever severity people set."""
-        worst_rank = self.lead[:1]
-        worse = worst_rank < str(self.severity.rank)
-        return SEVERITY_BY_RANK.get(worst_rank, self.severity) if worse else self.severity
+        led = SEVERITY_BY_RANK.get(self.lead[:1], self.severity)
+        return min(self.severity, led, self.course.worst or led, key=_rank)
+
+    @property
+    def pages(self) -> int:
+        """How many pages were opened for it; the current one has this number."""
+        return self.course.pages
 
     @property
     def page_key(self) -> str:
@@ -110,6 +140,10 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     def marked(self) -> str:
         """Its number with its marker, as `arguments.IncidentNumber` parses it."""
         return f"{self.id}-{self.mark}"
+
+
+def _rank(severity: Severity) -> int:
+    return severity.rank
 
 
 @lru_cache(maxsize=4096)

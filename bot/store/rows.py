@@ -5,24 +5,28 @@ from __future__ import annotations
 import msgspec
 
 from bot.core.alert import Alert, EpisodeState, Severity
-from bot.core.incident import Event, Incident, Status
+from bot.core.incident import EMPTY_COURSE, Course, Event, Incident, Status
 from bot.store.sql import Row
 from bot.store.times import micros, micros_or_none, moment, moment_or_none
 
 INCIDENT = (
     "id", "page_key", "key", "source", "title", "severity", "status", "opened_at", "changed_at", "firing", "total",
     "service", "owner", "resolved_at", "resolved_by", "truncated", "version", "lead",
+    "course", "look_at",
 )  # fmt: skip
 SELECT_INCIDENT = ", ".join(f"i.{name}" for name in INCIDENT)
 ALERT = (
     "id", "source", "fingerprint", "starts_at", "incident_id", "firing", "labels", "notes", "link", "heard_at",
-    "ended_at", "until", "doubted_at",
+    "ended_at", "until", "doubted_at", "text_digest",
 )  # fmt: skip
 EVENT = ("id", "incident_id", "at", "what", '"by"', "said", "via")
-SELECT_STANDING = "a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.ended_at, a.until, a.doubted_at"
+SELECT_STANDING = (
+    "a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.ended_at, a.until, a.doubted_at, a.text_digest"
+)
 _SEVERITIES = {str(one): one for one in Severity}
 _STATUSES = {str(one): one for one in Status}
 _ENCODER = msgspec.json.Encoder()
+_course_of = msgspec.json.Decoder(Course).decode
 
 
 def incident_row(one: Incident) -> Row:
@@ -30,6 +34,7 @@ def incident_row(one: Incident) -> Row:
         one.id, one.page_key, one.key, one.source, one.title, str(one.severity), str(one.status),
         micros(one.opened_at), micros(one.changed_at), one.firing, one.total, one.service, one.owner,
         micros_or_none(one.resolved_at), one.resolved_by, one.truncated, one.version, one.lead,
+        "" if one.course is EMPTY_COURSE else _json(one.course), micros_or_none(one.look_at),
     )  # fmt: skip
 
 
@@ -37,7 +42,7 @@ def incident_of(row: Row) -> Incident:
     """The inverse of `incident_row`; the columns are in the same order."""
     (
         row_id, _, key, source, title, severity, status, opened_at, changed_at, firing, total, service, owner,
-        resolved_at, resolved_by, truncated, version, lead,
+        resolved_at, resolved_by, truncated, version, lead, course, look_at,
     ) = row  # fmt: skip
     return Incident(
         id=row_id,
@@ -57,11 +62,13 @@ def incident_of(row: Row) -> Incident:
         truncated=truncated,
         version=version,
         lead=lead,
+        course=_course_of(course) if course else EMPTY_COURSE,
+        look_at=moment_or_none(look_at),
     )
 
 
 def episode_state_of(row: Row) -> EpisodeState:
-    _, row_id, incident_id, starts_at, firing, ended_at, until, doubted_at = row
+    _, row_id, incident_id, starts_at, firing, ended_at, until, doubted_at, text_digest = row
     return EpisodeState(
         row_id=row_id,
         incident_id=incident_id,
@@ -70,6 +77,7 @@ def episode_state_of(row: Row) -> EpisodeState:
         ended_at=moment_or_none(ended_at),
         source_ended_at=moment_or_none(until),
         doubted_at=moment_or_none(doubted_at),
+        text_digest=text_digest,
     )
 
 
@@ -100,6 +108,7 @@ def alert_row(alert: Alert, state: EpisodeState, heard: int) -> Row:
     return (
         state.row_id, alert.source, alert.fingerprint, micros(alert.starts_at), incident_id, firing,
         _json(alert.labels), _json(alert.annotations), alert.link, heard, ended_at, until, doubted_at,
+        alert.text_digest,
     )  # fmt: skip
 
 

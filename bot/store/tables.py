@@ -55,11 +55,14 @@ def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Inde
 
 
 class IncidentRow(SQLModel, table=True):
+    """`course`: a `Course` as JSON, empty while nothing is in it; `look_at`: when the scheduler looks at it again."""
+
     __tablename__ = "incident"
     __table_args__ = (
         Index("incident_by_page_key", "page_key", "id"),
         _partial("incident_unresolved", "id", where="status <> 'resolved'"),
         _partial("incident_troubles", "service", where="status <> 'resolved' AND service IS NOT NULL"),
+        _partial("incident_due", "look_at", where="look_at IS NOT NULL"),
     )
 
     id: int = _given_id()
@@ -80,6 +83,8 @@ class IncidentRow(SQLModel, table=True):
     truncated: int
     version: int
     lead: str = _text()
+    course: str = _text()
+    look_at: int | None = _number()
 
 
 class AlertRow(SQLModel, table=True):
@@ -103,6 +108,7 @@ class AlertRow(SQLModel, table=True):
     ended_at: int | None = _number()
     until: int | None = _number()
     doubted_at: int | None = _number()
+    text_digest: int | None = _number()
 
 
 class EventRow(SQLModel, table=True):
