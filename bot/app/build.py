@@ -6,11 +6,11 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 from sqlalchemy import make_url
@@ -20,8 +20,7 @@ from bot.access.account_linking import AccountLinking
 from bot.access.conditions import Conditions
 from bot.access.identity import People
 from bot.access.policy import Freeze, Policy, Role, Rule
-from bot.alerts.classification import AlertRules, Service, service_of
-from bot.app.service_sites import ServiceSites
+from bot.alerts.classification import AlertRules, Service
 from bot.audit import anchors, signed_note
 from bot.audit.anchors import Keep, PutAnchor
 from bot.audit.signer import Signer
@@ -29,14 +28,11 @@ from bot.config.access import DenyWhenSettings, RoleSettings
 from bot.config.audit import S3AnchorSettings
 from bot.config.paths import is_there
 from bot.config.settings import Settings, channels_known
-from bot.core.action import MetricsStore, Tools
 from bot.core.alert import Severity
 from bot.core.channel import Channel, ChannelFacts, GroupPlatform, Messenger, UserGroupChannel
 from bot.core.incident import CONSOLE
 from bot.core.message import Contact, Subscription
 from bot.core.request import Principal
-from bot.core.silences import Silences
-from bot.core.site import ServiceTargets
 from bot.integrations import channel_names, load_channel, load_unloaded
 from bot.integrations.alertmanager.settings import USUAL_SEVERITIES
 from bot.lib import crypto, time_windows
@@ -255,62 +251,6 @@ def build_policy(settings: Settings) -> Policy:
         people=build_people(settings).persons.values(),
         on_call={one.name: one.on_call for one in settings.services if one.on_call},
     )
-
-
-def build_tools(settings: Settings, now: Callable[[], datetime], *, deferred: bool = False) -> Tools:
-    """Builds the clients that actions may use. One without a section is absent, and its SDK is not imported.
-
-    `deferred`: each is built, and its SDK imported, when it is first used.
-    """
-    section = settings.sources.alertmanager
-    build: Callable[[Callable[[], _Client]], _Client] = _deferred if deferred else _at_once
-    return Tools(
-        now=now,
-        silences=None if section is None or section.api_url is None else build(partial(_build_silences, settings)),
-        metrics=None if settings.metrics is None else build(partial(_build_metrics, settings)),
-        targets=build(partial(_build_targets, settings)) if settings.clusters else None,
-    )
-
-
-def _build_silences(settings: Settings) -> Silences:
-    services = build_alert_rules(settings).services
-    made = import_module("bot.integrations.alertmanager.client").AlertmanagerClient
-    silences: Silences = made(settings.sources.alertmanager, partial(service_of, services=services))
-    return silences
-
-
-def _build_metrics(settings: Settings) -> MetricsStore:
-    metrics: MetricsStore = import_module("bot.integrations.prometheus.client").PrometheusClient(settings.metrics)
-    return metrics
-
-
-def _build_targets(settings: Settings) -> ServiceTargets:
-    asked = {name: one.argocd for name, one in settings.clusters.items() if one.argocd is not None}
-    argocd, helm = import_module("bot.integrations.argocd.client"), import_module("bot.integrations.helm.client")
-    argocds = {name: argocd.ArgoCdClient(one) for name, one in asked.items() if one.url is not None}
-    helms = {name: helm.HelmClient(one) for name, one in settings.clusters.items() if one.helm is not None}
-    return ServiceSites(settings, import_module("bot.integrations.kubernetes.client").KubernetesClient, argocds, helms)
-
-
-_Client = TypeVar("_Client")
-
-
-def _at_once(build: Callable[[], _Client]) -> _Client:
-    return build()
-
-
-def _deferred(build: Callable[[], _Client]) -> _Client:
-    return cast("_Client", _Deferred(build))
-
-
-class _Deferred:
-    """Stands for a client, which is built when something of it is first used."""
-
-    def __init__(self, build: Callable[[], object]) -> None:
-        self._built = cache(build)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._built(), name)
 
 
 def flagger_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:

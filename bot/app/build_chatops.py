@@ -25,9 +25,9 @@ from bot.app.build import (
     build_alert_rules,
     build_people,
     build_policy,
-    build_tools,
     flagger_tokens,
 )
+from bot.app.build_tools import build_tools
 from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers

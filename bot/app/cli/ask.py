@@ -17,10 +17,10 @@ from bot.app.build import (
     build_alert_rules,
     build_people,
     build_subscriptions,
-    build_tools,
     build_unloaded_channels,
 )
 from bot.app.build_chatops import ChatOps, build_chatops
+from bot.app.build_tools import build_tools
 from bot.app.existing_store import open_existing
 from bot.config.settings import Settings
 from bot.core.errors import Rejected
