@@ -129,6 +129,9 @@ class ClosingPool(QueuePool):
     SQLAlchemy keeps those open in the old pool until the garbage collector finds it.
     """
 
+    #: Without it SQLAlchemy logs what the pool does as if we did, and `vakhta ask` showed four such lines.
+    _sqla_logger_namespace = "sqlalchemy.pool.ClosingPool"
+
     _disposed = False
 
     def dispose(self) -> None:

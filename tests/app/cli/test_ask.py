@@ -169,6 +169,15 @@ def test_it_loads_no_sdk(whole: Path, words: list[str]) -> None:
     assert loaded <= ({"sqlmodel"} if "postgres" in whole.read_text() else set())  # its types, before the first query
 
 
+def test_nothing_but_the_answer_is_shown(whole: Path) -> None:
+    command = [sys.executable, "-m", "bot", "ask", "--config", str(whole), "incidents"]
+
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert ran.stderr == ""
+    assert "DiskFull" in ran.stdout
+
+
 @pytest.mark.parametrize("words", [["incidents"], ["ack", "1"]])
 def test_it_takes_less_than_a_second_of_the_processor(sqlite_template: Path, tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "vakhta.db").write_bytes(Path(sqlite_template).read_bytes())
