@@ -93,16 +93,7 @@ def _parser() -> terminal.Parser:
         return sub
 
     add("run", "Run the bot: take alerts, notify people, handle commands.", _run)
-    check = add("check", "Check the settings: list every fault, or what would start.", _check)
-    text = "ask all clusters, or only NAME, what the bot may do there, and print the missing Roles"
-    instead = check.add_mutually_exclusive_group()
-    instead.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
-    text = "ask the providers whether tokens, channels and addresses work; sends nothing and pages nobody"
-    instead.add_argument("--live", action="store_true", help=text)
-    text = "show the incident and the messages that this payload of a source would give; - reads it from stdin"
-    instead.add_argument("--payload", type=Path, metavar="FILE", help=text)
-    text = "the source that the payload of --payload comes from (default: %(default)s)"
-    check.add_argument("--source", default="alertmanager", metavar="NAME", help=text)
+    _add_checks(add("check", "Check the settings: list every fault, or what would start.", _check))
     ask = add("ask", "Run one chat command as the person at this keyboard.", _ask)
     ask.add_argument("words", nargs="+", help="the command, such as: ack 42. `vakhta ask help` lists them")
     add("migrate", "Migrate the database to this version.", _migrate)
@@ -129,6 +120,19 @@ def _refuse_early_option(parser: terminal.Parser, words: Sequence[str]) -> None:
     if words and words[0].startswith("--") and not parser.has_option(words[0]):
         flag = words[0].partition("=")[0]
         parser.error(f"{flag} must follow a command, as in: vakhta check --config FILE. Nothing was done.")
+
+
+def _add_checks(check: argparse.ArgumentParser) -> None:
+    """What `check` does instead of saying what would start."""
+    instead = check.add_mutually_exclusive_group()
+    text = "ask all clusters, or only NAME, what the bot may do there, and print the missing Roles"
+    instead.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
+    text = "ask the providers whether tokens, channels and addresses work; sends nothing and pages nobody"
+    instead.add_argument("--live", action="store_true", help=text)
+    text = "show the incident and the messages that this payload of a source would give; - reads it from stdin"
+    instead.add_argument("--payload", type=Path, metavar="FILE", help=text)
+    text = "the source that the payload of --payload comes from (default: %(default)s)"
+    check.add_argument("--source", default="alertmanager", metavar="NAME", help=text)
 
 
 def _run(given: argparse.Namespace) -> int:

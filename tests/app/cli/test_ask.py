@@ -22,7 +22,7 @@ _ALL = {
     "sources": {"alertmanager": {"tokens": ["planted"], "api_url": "http://127.0.0.1:9"}},
     "channels": {
         "slack": {"bot_token": "xoxb-1", "app_token": "xapp-1", "team_id": "T1", "channel": "C1"},
-        "telegram": {"token": "1:a", "chat_id": -1001},
+        "telegram": {"token": "1:" + "A" * 35, "chat_id": -1001},
         "pagerduty": {"routing_key": "a" * 32, "severities": ["critical"]},
     },
     "metrics": {"url": "http://127.0.0.1:9"},

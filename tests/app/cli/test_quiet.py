@@ -25,7 +25,7 @@ def settings(folder: Path) -> tuple[Path, int]:
     channels = {
         "slack": {"bot_token": "xoxb-1", "signing_secret": "s", "mode": "http", "team_id": "T1", "channel": "C1",
                   "api_url": "http://127.0.0.1:9/"},
-        "telegram": {"token": "1:a", "chat_id": -1001, "mode": "webhook", "secret_token": "s",
+        "telegram": {"token": "1:" + "A" * 35, "chat_id": -1001, "mode": "webhook", "secret_token": "s",
                      "api_url": "http://127.0.0.1:9/bot"},
         "pagerduty": {"routing_key": "a" * 32},
     }  # fmt: skip
