@@ -68,6 +68,7 @@ class FakePagerDuty(StrictServer):
         self.story: list[Told] = []
         self.window = Window(per_minute, 60.0)
         self._limited = limited
+        self.refusals: dict[str, int] = {}  #: action -> the status that its next event gets, without an effect
         self._merged: set[str] = set()  #: PagerDuty's incidents whose alerts have moved
 
     def alert(self, key: str) -> PdAlert:
@@ -174,6 +175,9 @@ class FakePagerDuty(StrictServer):
             return _invalid(*wrong)
         if self._limited and self.window.take(event["routing_key"]):
             return Answer.json({"status": "throttle exceeded", "message": "Too many events, retry later"}, status=429)
+        refusal = self.refusals.pop(event["event_action"], None)
+        if refusal is not None:
+            return Answer.json({"status": "error", "message": "Not now", "errors": []}, status=refusal)
         key = event.get("dedup_key") or uuid.uuid4().hex
         with self._lock:
             became = self._move(event, key)
