@@ -27,7 +27,8 @@ from bot.core.errors import Rejected, Undelivered
 from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind, Notification
 from bot.core.request import Principal, Request
-from bot.integrations.pagerduty.messages import error_text, page_payload, retry_after, text_of
+from bot.integrations.foreign_answer import describe_foreign_answer
+from bot.integrations.pagerduty.messages import error_text, is_own_answer, page_payload, retry_after, text_of
 from bot.integrations.pagerduty.settings import PagerDutySettings
 from bot.integrations.pagerduty.webhooks import PagerDutyWebhook, parse_webhook
 
@@ -197,12 +198,16 @@ class PagerDuty:
         answer = error.response
         if answer is None:
             reason = type(error.__cause__ or error).__name__
+            if reason == "TooManyRedirects":
+                return Undelivered(describe_foreign_answer("PagerDuty", HTTPStatus.FOUND))
             return Undelivered(
                 f"PagerDuty did not answer ({reason}). The same event is sent again; PagerDuty deduplicates it."
             )
         status = answer.status_code
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return Undelivered("PagerDuty limits the rate of events (429).", retry_after=retry_after(answer.headers))
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and not is_own_answer(answer):
+            return Undelivered(self._without_secrets(describe_foreign_answer("PagerDuty", status, answer.text)))
         reason = self._without_secrets(error_text(answer))
         if status in _REFUSALS:
             if status in _NO_ENTRY or "routing" in reason.lower():
@@ -322,8 +327,8 @@ class PagerDuty:
         return [key for key in (text_of(row, "alert_key") for row in rows) if key]
 
     def _no_keys(self, answer: Any) -> list[str]:
-        """`answer`: None where there was none."""
-        status = 0 if answer is None else answer.status_code
+        """`answer`: None where there was none. One of a proxy says nothing about the token."""
+        status = 0 if answer is None or not is_own_answer(answer) else answer.status_code
         if status in _NO_ENTRY:
             self._refusal = f"PagerDuty's REST API refused the token ({status})"
             _logger.warning(

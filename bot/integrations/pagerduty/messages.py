@@ -97,12 +97,28 @@ def retry_after(headers: Mapping[str, str]) -> timedelta:
     return min(timedelta(seconds=int(seconds[:9])), _RETRY_AFTER_MOST)
 
 
+def is_own_answer(answer: Any) -> bool:
+    """Whether PagerDuty gave it: the Events API answers with a status or errors, the REST API with an error."""
+    body = _json(answer)
+    return isinstance(body, dict) and (
+        isinstance(body.get("status"), str)
+        or isinstance(body.get("errors"), list)
+        or isinstance(body.get("error"), dict)
+    )
+
+
 def error_text(answer: Any) -> str:
     """PagerDuty's own explanation: its message and errors where it sent those, else the beginning of the body."""
-    try:
-        body = answer.json()
-    except ValueError:
+    body = _json(answer)
+    if body is None:
         return one_line(answer.text[:2000], 200) or "no text"
     errors = body.get("errors") if isinstance(body, dict) else None
     listed = [str(one) for one in errors] if isinstance(errors, list) else []
     return one_line(" ".join([text_of(body, "message"), *listed]), 300) or "no text"
+
+
+def _json(answer: Any) -> object:
+    try:
+        return answer.json()
+    except (ValueError, RecursionError):
+        return None

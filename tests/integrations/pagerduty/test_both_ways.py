@@ -259,10 +259,11 @@ def test_a_merge_is_no_end(night: Night) -> None:
 
     assert answer == "taken"
     assert night.standing(1) == (Status.OPEN, None)
-    assert night.told(1) == [
+    (line,) = night.told(1)
+    assert line == (
         "Ana: merged the page in PagerDuty into Queue: 1 firing (PDINC2). This incident is not resolved by that: its"
         " page goes on there."
-    ]
+    )
 
 
 def test_what_happens_to_the_incident_that_goes_on_happens_to_the_merged_one(night: Night) -> None:

@@ -156,7 +156,9 @@ def test_an_incident_without_a_key_is_found_by_its_alerts(
     assert door.asks[0].text == "ack 42"
 
 
-@pytest.mark.parametrize("trouble", [{"status": 500}, {"status": 429}, {"reset": True}])
+@pytest.mark.parametrize(
+    "trouble", [{"status": 500}, {"status": 429}, {"reset": True}, {"status": 403, "body": b"<html>"}, {"status": 407}]
+)
 def test_pagerduty_is_asked_to_tell_us_again_when_its_own_api_is_down(
     fake: FakePagerDuty, reading: PagerDuty, door: SmallDoor, trouble: dict[str, Any]
 ) -> None:
@@ -177,7 +179,7 @@ def test_a_token_that_is_refused_is_no_reason_to_be_told_for_two_days(
     fake: FakePagerDuty, reading: PagerDuty, door: SmallDoor, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     reading.deliver(page(EventType.OPENED))
-    fake.answer_next(path="/alerts", status=status)
+    fake.answer_next(path="/alerts", status=status, body=b'{"error": {"message": "Unauthorized", "code": 2006}}')
 
     heard = reading.receive(*fake.webhook("incident.annotated", PAGE_KEY, content="hello"))
 
