@@ -9,9 +9,15 @@ from __future__ import annotations
 import html
 import re
 
+_PAGE = re.compile(r"\s*<(!doctype html|html|head|title|body)\b", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.{1,300}?)</title", re.IGNORECASE | re.DOTALL)
 _SEARCHED = 4096  # Characters; a title stands at the beginning.
 _SHOWN = 80
+
+
+def is_page(body: str) -> bool:
+    """Whether it is a page for people, which no API answers with."""
+    return _PAGE.match(body) is not None
 
 
 def describe_foreign_answer(called: str, status: int, body: str = "") -> str:
@@ -20,7 +26,5 @@ def describe_foreign_answer(called: str, status: int, body: str = "") -> str:
     title = " ".join(html.unescape(found[1]).split()) if found else ""
     title = "".join(one for one in title if one.isprintable())[:_SHOWN]
     page = f' with the page "{title}"' if title else ""
-    return (
-        f"Something between this machine and {called} answered ({status}{page}), not {called}. Check the proxy and the"
-        " network of this machine. It is tried again."
-    )
+    answered = f"Something between this machine and {called} answered ({status}{page}), not {called}."
+    return f"{answered} Check the proxy and the network of this machine."

@@ -199,7 +199,7 @@ class PagerDuty:
         if answer is None:
             reason = type(error.__cause__ or error).__name__
             if reason == "TooManyRedirects":
-                return Undelivered(describe_foreign_answer("PagerDuty", HTTPStatus.FOUND))
+                return Undelivered(_foreign(HTTPStatus.FOUND))
             return Undelivered(
                 f"PagerDuty did not answer ({reason}). The same event is sent again; PagerDuty deduplicates it."
             )
@@ -207,7 +207,7 @@ class PagerDuty:
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return Undelivered("PagerDuty limits the rate of events (429).", retry_after=retry_after(answer.headers))
         if status < HTTPStatus.INTERNAL_SERVER_ERROR and not is_own_answer(answer):
-            return Undelivered(self._without_secrets(describe_foreign_answer("PagerDuty", status, answer.text)))
+            return Undelivered(self._without_secrets(_foreign(status, answer.text)))
         reason = self._without_secrets(error_text(answer))
         if status in _REFUSALS:
             if status in _NO_ENTRY or "routing" in reason.lower():
@@ -361,3 +361,7 @@ class PagerDuty:
         if self._gateway is None:
             raise Rejected("The bot is still starting. Nothing was done. Send it again.", code="starting", status=503)
         return self._gateway
+
+
+def _foreign(status: int, body: str = "") -> str:
+    return f"{describe_foreign_answer('PagerDuty', status, body)} The same event is sent again."

@@ -50,7 +50,7 @@ def api_error(method: str, response: SlackResponse) -> Undelivered:
         return Undelivered(f"Slack failed: it answered {method} with HTTP {status}.")
     # Of what is no JSON the SDK makes an object with its own text as the error.
     if body.get("ok") is not False or not re.fullmatch(r"[a-z_]{1,60}", code):
-        return Undelivered(describe_foreign_answer("Slack", status))
+        return Undelivered(f"{describe_foreign_answer('Slack', status)} It is tried again.")
     return SlackApiError(
         f"Slack refused {method}: {code}.", code=code, permanent=_PERMANENT.fullmatch(code) is not None
     )

@@ -315,7 +315,7 @@ def _undelivered(error: Exception, message: str) -> Undelivered:
 
 def _no_answer(error: Exception, message: str) -> str:
     if isinstance(error, _ForeignAnswer):
-        return f"{message}."
+        return f"{message}. It is tried again."
     if isinstance(error.__cause__, _NOT_SENT):
         return f"Telegram cannot be reached: {message}. Nothing was sent."
     if isinstance(error, TelegramError):
