@@ -57,6 +57,9 @@ class EventType(StrEnum):
     MESSAGE_UNDELIVERED = "message.undelivered"
 
 
+#: Groups of the bot's own alerts, source `vakhta`, that are shown in chats and page nobody begin with this.
+QUIET = "vakhta/quiet/"
+
 _HASHED = re.compile(r"[0-9a-f]{64}")
 #: The dedup_key of a page after the first: the first one's, its number, and the incident's marker.
 _LATER_PAGE = re.compile(rf"(?P<first>[0-9a-f]{{64}})-(?P<number>[1-9][0-9]{{0,8}})-[0-9a-f]{{{MARK_LENGTH}}}")
@@ -124,6 +127,11 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
         """The worst severity since it was opened. It never falls, whatever severity people set."""
         led = SEVERITY_BY_RANK.get(self.lead[:1], self.severity)
         return min(self.severity, led, self.course.worst or led, key=_rank)
+
+    @property
+    def pages_nobody(self) -> bool:
+        """Whether no pager hears of it, whatever its severity."""
+        return self.source == "vakhta" and self.key.startswith(QUIET)
 
     @property
     def pages(self) -> int:

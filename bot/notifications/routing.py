@@ -42,6 +42,8 @@ def messages_for(change: IncidentChange, subscriptions: Sequence[Subscription]) 
     incident = change.incident
     events = tuple((event.type, event.via) for event in change.events)
     wanting = [one for one in subscriptions if one.accepts(incident)]
+    if incident.pages_nobody:
+        wanting = [one for one in wanting if MessageKind.PAGE not in one.kinds]
     return [message for one in wanting for message in _messages(one, events, incident.severity)]
 
 
