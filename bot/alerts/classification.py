@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 
 from bot.core.alert import Alert, Severity
 from bot.incidents.transitions import LeadAlert
+from bot.notifications.alert_texts import name_of, summary_of
+from bot.notifications.places import PLACE_ORDER, cut, where
 
 _TITLE = 200
 
@@ -28,6 +30,7 @@ class AlertRules:
     severities: Mapping[str, Severity]  #: value of a label in lower case -> severity
     severity_labels: Sequence[str] = ("severity", "priority", "level")
     services: Sequence[Service] = ()
+    place_order: Sequence[str] = PLACE_ORDER  #: the labels that say where, from the widest place to the narrowest
     late_copy: timedelta = timedelta(minutes=5)  #: how long after its end a firing counts as a delayed copy
     reopen_within: timedelta = timedelta(
         hours=1
@@ -54,7 +57,7 @@ class AlertRules:
         rated = [(self.severity(one.labels), one) for one in alerts]
         if not rated:
             return None
-        return _lead(*min(rated, key=_order), self.services)
+        return _lead(*min(rated, key=_order), self.services, self.place_order)
 
 
 def _order(rated: tuple[Severity, Alert]) -> tuple[int, datetime, str]:
@@ -62,13 +65,26 @@ def _order(rated: tuple[Severity, Alert]) -> tuple[int, datetime, str]:
     return severity.rank, alert.starts_at, alert.fingerprint
 
 
-def _lead(severity: Severity, alert: Alert, services: Sequence[Service]) -> LeadAlert:
+def title_of(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
+    """What, where, and what happens: `KubePodCrashLooping prod-eu/payments/checkout-7d9: Pod is crash looping.`
+
+    The place is said whether or not another open incident has the same name: the title of an incident must not change
+    because another one opens.
+    """
+    what, summary = named(alert, order), summary_of(alert.annotations)
+    return cut(f"{what}: {summary}" if summary else what, _TITLE)
+
+
+def named(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
+    """What and where."""
+    return f"{name_of(alert.labels, alert.group)} {where(alert.labels, order)}".rstrip()
+
+
+def _lead(severity: Severity, alert: Alert, services: Sequence[Service], order: Sequence[str]) -> LeadAlert:
     """The lead, with `order` as a text that sorts like `_order`."""
-    summary = alert.annotations.get("summary") or alert.annotations.get("description") or ""
-    title = f"{alert.title}: {summary}" if summary else alert.title
     return LeadAlert(
         order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
-        title=title[:_TITLE] if title.isprintable() else " ".join(title.split())[:_TITLE],
+        title=title_of(alert, order),
         severity=severity,
         service=service_of(alert.labels, services),
     )

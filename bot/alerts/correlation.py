@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
-from bot.alerts.classification import AlertRules
+from bot.alerts.classification import AlertRules, named
 from bot.alerts.episodes import AlertEffect, classify, recent
 from bot.core.alert import Alert, AlertBatch, EpisodeState
 from bot.core.incident import Event, Incident, IncidentChange, Status
@@ -27,6 +28,7 @@ GroupKey = tuple[str, str]  #: (source, group's key)
 EpisodeKey = tuple[str, str, datetime]  #: (source, fingerprint, startsAt): one episode
 
 _NAMED = 3
+_LOOKED_AT = 8  #: for `_NAMED` different ones
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class AlertCounts:
     def as_transition(self, batch: AlertBatch, rules: AlertRules) -> AlertsChanged:
         """The transition to apply to the incident."""
         joined = self.joined.values()
-        names = dict.fromkeys([alert.title for alert in joined])
+        names = dict.fromkeys(named(alert, rules.place_order) for alert in islice(joined, _LOOKED_AT))
         return AlertsChanged(
             source=batch.source,
             fired=self.fired,

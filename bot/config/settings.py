@@ -42,6 +42,7 @@ from bot.lib.settings_fields import (
     is_loopback,
     plugs_in,
 )
+from bot.notifications.places import PLACE_ORDER
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
@@ -178,6 +179,14 @@ class IncidentsSettings(Section):
         timedelta(minutes=5),
         description="Minutes within which a firing copy of an ended alert counts as a late copy, not as a new alert.",
         json_schema_extra={"default": 5},
+    )
+
+    place_order: tuple[str, ...] = Field(
+        PLACE_ORDER,
+        min_length=1,
+        description="Labels that say where an alert fires, from the widest place to the narrowest; titles and cards"
+        " show them.",
+        json_schema_extra={"default": list(PLACE_ORDER)},
     )
 
 

@@ -150,7 +150,7 @@ def test_a_time_that_cannot_be_right_is_that_of_the_message_so_that_a_repeat_has
 def test_what_is_no_alarm_is_told_in_its_own_words() -> None:
     alert = alert_of(Message="\nBackup failed\nat 3 am", Subject="Nightly backup")
 
-    assert alert.title == "Nightly backup"
+    assert alert.labels["alertname"] == "Nightly backup"
     assert alert.annotations["summary"] == "Backup failed"
     assert "at 3 am" in alert.annotations["description"]
     assert (alert.firing, alert.starts_at) == (True, NOON)
@@ -172,7 +172,7 @@ def test_nothing_is_lost_of_what_is_not_understood(message: str) -> None:
     alert = alert_of(Message=message)
 
     assert alert.firing
-    assert alert.title == "alarms"
+    assert alert.labels["alertname"] == "alarms"
     assert alert.annotations.get("description", "") == message
 
 

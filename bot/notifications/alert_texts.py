@@ -1,0 +1,87 @@
+"""What an alert says for itself: its name, what happens, what to look at. Pure, untrusted, and never empty of a name.
+
+Senders differ: kube-prometheus writes `summary`, `description` and `runbook_url`, older rules `message`, hand-made ones
+anything. Each text is looked for under every usual name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from bot.lib.open_links import can_open
+from bot.notifications.places import cut
+
+Texts = Mapping[str, str]
+
+_NAMES = ("alertname", "rulename", "title", "name")
+_SUMMARIES = ("summary", "message", "title")
+_DESCRIPTIONS = ("description", "message", "details", "summary")
+_VALUES = ("value", "current_value", "currentValue", "__value_string__")
+_LINKS = {
+    "Runbook": ("runbook_url", "runbook", "runbookUrl", "runbookURL", "runbook_link", "playbook"),
+    "Dashboard": ("dashboard_url", "dashboard", "dashboardURL", "dashboardUrl", "grafana_url", "panelURL"),
+    "Logs": ("logs_url", "loki_url", "log_url"),
+    "Silence": ("silenceURL", "silence_url"),
+}
+#: The end of a sentence: a full stop before a space, unless after a single letter, as in "e.g. ".
+_SENTENCE_END = re.compile(r"(?<![.\s]\w)[.!?](?=\s)")
+_GROUP_LABEL = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
+_NAME_LENGTH, _SENTENCE_LENGTH = 120, 200
+
+
+def name_of(labels: Texts, group: str = "") -> str:
+    """What the alert is called; without a name of its own, the labels of its group.
+
+    `group`: the group's key. Alertmanager's ends with the labels by which it groups.
+    """
+    for name in _NAMES:
+        if labels.get(name, "").strip():
+            return _one_line(labels[name], _NAME_LENGTH)
+    grouped = [f"{name}={value}" for name, value in _GROUP_LABEL.findall(group.rpartition(":{")[2])]
+    return _one_line(", ".join(grouped), _NAME_LENGTH) or "(no alertname)"
+
+
+def summary_of(notes: Texts) -> str:
+    """One sentence on what happens; "" where the sender says nothing."""
+    for name in _SUMMARIES:
+        if notes.get(name, "").strip():
+            return _one_line(notes[name], _SENTENCE_LENGTH)
+    return first_sentence(notes.get("description", ""))
+
+
+def first_sentence(text: str) -> str:
+    line = _one_line(text, 4 * _SENTENCE_LENGTH)
+    end = _SENTENCE_END.search(line)
+    return cut(line[: end.end()] if end else line, _SENTENCE_LENGTH)
+
+
+def description_of(notes: Texts, title: str = "") -> str:
+    """What the sender says beyond `title`, which the reader has read already; "" if nothing."""
+    for name in _DESCRIPTIONS:
+        text = notes.get(name, "").strip()
+        if text and _one_line(text, len(title) or 1) not in title and text not in title:
+            return text
+    return ""
+
+
+def value_of(notes: Texts) -> str:
+    """The value that fired, as the sender wrote it."""
+    return next((_one_line(notes[name], 80) for name in _VALUES if notes.get(name, "").strip()), "")
+
+
+def links_of(labels: Texts, notes: Texts, source_link: str = "") -> dict[str, str]:
+    """Label of a button -> address; only addresses that a reader can open. `source_link`: the alert's own page."""
+    found: dict[str, str] = {}
+    for label, names in _LINKS.items():
+        given = (texts[name].strip() for name in names for texts in (notes, labels) if texts.get(name, "").strip())
+        url = next(filter(can_open, given), None)
+        if url:
+            found[label] = url
+    if can_open(source_link):
+        found["Query"] = source_link
+    return found
+
+
+def _one_line(text: str, most: int) -> str:
+    return cut(" ".join(text.split()), most)
