@@ -72,6 +72,7 @@ class PagerDuty:
         self._gateway: Gateway | None = None
         self._refusal: str | None = None
         self._last_failure: str | None = None  #: why the last page did not arrive
+        self._warned = False  #: of the missing token
         self._lock = threading.Lock()
         self._sessions = threading.local()  # A requests session must not be shared by threads.
         self._open_sessions: list[Any] = []
@@ -164,6 +165,7 @@ class PagerDuty:
             alone = not done and len(grouped) == 1
             replies.append(self._started().handle(self._request(webhook, key, incident_id, alone=alone)))
         if not replies:
+            self._warn_without_token(webhook)
             return self._ignore("not_ours")
         effect = any(reply.ok for reply in replies)
         return WebhookResponse(status=202, body=b"taken" if effect else b"taken, without effect")
@@ -286,6 +288,17 @@ class PagerDuty:
         with self._lock:
             self.ignored_by_reason[reason] += 1
         return WebhookResponse(status=202, body=f"ignored: {reason}".encode())
+
+    def _warn_without_token(self, webhook: PagerDutyWebhook) -> None:
+        """Once: PagerDuty names no key in what it tells of some incidents, notes among them."""
+        with self._lock:
+            needed = not webhook.key and self._section.api_token is None and not self._warned
+            self._warned |= needed
+        if needed:
+            _logger.warning(
+                "pagerduty webhook ignored: it names no key, so its incident is found only by PagerDuty's REST API."
+                " Set channels.pagerduty.api_token"
+            )
 
     def _own_page(self, webhook: PagerDutyWebhook) -> dict[str, int]:
         """Our incident by the dedup_key of the page it was opened with."""

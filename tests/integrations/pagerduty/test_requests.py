@@ -134,15 +134,17 @@ def test_a_note_finds_its_incident_through_the_rest_api(
     assert door.asks[0].text == "note 42 disk is full, I clean up"
 
 
-def test_a_note_without_a_token_is_counted_and_no_more(
-    fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor
+def test_a_note_without_a_token_is_counted_and_what_is_missing_is_logged_once(
+    fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor, caplog: pytest.LogCaptureFixture
 ) -> None:
     channel.deliver(page(EventType.OPENED))
 
     heard = channel.receive(*fake.webhook("incident.annotated", PAGE_KEY, content="hello"))
+    channel.receive(*fake.webhook("incident.acknowledged", PAGE_KEY, with_key=False))
 
     assert heard.status == 202
-    assert channel.ignored_by_reason == {"not_ours": 1}
+    assert channel.ignored_by_reason == {"not_ours": 2}
+    assert caplog.text.count("Set channels.pagerduty.api_token") == 1
     assert not door.heard
 
 
