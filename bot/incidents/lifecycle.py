@@ -9,19 +9,15 @@ The tables give the new status and, in capitals, the event by its stored name (P
 | acknowledged | acknowledged: FIRED | resolved         | same, new owner | resolved            | same             |
 | resolved     | open: REOPENED      | same             | refused         | nothing             | same             |
 
-| status       | unack               |
-|--------------|---------------------|
-| (none)       | -                   |
-| open         | nothing             |
-| acknowledged | open, nobody's: UNACKED, and PAGED_AGAIN unless the pager does it itself |
-| resolved     | refused             |
-
 | status       | reopen by a person | assign to another      | assign to oneself | a worse severity | a milder one |
 |--------------|--------------------|------------------------|-------------------|------------------|--------------|
 | (none)       | (raise: OPENED)    | -                      | -                 | -                | -            |
 | open         | nothing            | open, theirs: ASSIGNED | as ack            | same: WORSENED   | same: EASED  |
 | acknowledged | nothing            | open, theirs: ASSIGNED | as ack            | same: WORSENED   | same: EASED  |
 | resolved     | open: REOPENED     | refused                | refused           | refused          | refused      |
+
+An acknowledged incident that is given back is open and nobody's: UNACKED, and PAGED_AGAIN unless it happened in a
+pager, which pages by itself.
 
 An assignee has not agreed yet, so an assigned incident stays open until they acknowledge it. Assigning it to its
 assignee again, or setting the severity that it has, changes nothing. What happened in a pager is a fact: it is told
@@ -248,7 +244,9 @@ def _unacked(incident: Incident, transition: Unacknowledge, now: datetime) -> In
     elif incident.owner != transition.by:
         reason = f"{transition.name} took it from {incident.owner}."
     happened = [(EventType.UNACKED, transition.by, f"Nobody has it now. {reason}", transition.via)]
-    freed = replace(incident, status=Status.OPEN, owner=None, course=replace(incident.course, covered=None))
+    freed = replace(incident, status=Status.OPEN, owner=None)
+    if incident.course.covered is not None:
+        freed = replace(freed, course=replace(incident.course, covered=None))
     if had and transition.page_again:
         freed = with_further_page(freed)
         happened.append((EventType.PAGED_AGAIN, transition.by, reason, transition.via))
