@@ -57,16 +57,17 @@ def sender_refused(
         code: why they are refused.
         ended_at: when it was over; None while it goes on.
     """
-    how = _REFUSALS.get(code, "and cannot be identified")
+    how = _REFUSALS.get(code, "without proof of who it is")
+    mend = f"give it a token of sources.{source}.tokens" if code in _REFUSALS else f"check the section sources.{source}"
     return _own_alert(
         group=f"{QUIET}refused/{source}",
         episode_of=f"refused/{source}/{address}",
         labels={"alertname": "SenderRefused", "severity": "warning", "source": source, "address": address},
         summary=f"{address} sends to /alerts/{source} {how}",
         description=(
-            f"Its requests are refused ({code}), so their alerts are missing here. If it is yours, give it a token of"
-            f" sources.{source}.tokens. If it is nobody's, block it. Behind a proxy the address is the proxy's: its log"
-            " has the sender's. This is over after an hour without such a request."
+            f"Its requests are refused ({code}), so their alerts are missing here. If it is yours, {mend}. If it is"
+            " nobody's, block it. Behind a proxy the address is the proxy's: its log has the sender's. This is over"
+            " after an hour without such a request."
         ),
         starts_at=began,
         ends_at=ended_at,
