@@ -232,24 +232,25 @@ def _acked(incident: Incident, transition: Acknowledge, now: datetime) -> Incide
 
 
 def _unacked(incident: Incident, transition: Unacknowledge, now: datetime) -> IncidentChange:
-    """With a reason it is told even where nobody had it: whom a pager pages now, for example."""
+    """Of a pager it is told even where nobody had it, if there is a reason: whom it pages now, for example."""
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
     had = incident.status is Status.ACKED
-    if not had and not transition.because:
+    if not had and (transition.page_again or not transition.because):
         return IncidentChange(incident=incident)
-    reason = f"{transition.name} gave it back."
-    if transition.because:
-        reason = f"{transition.name}: {transition.because.rstrip('.')}."
-    elif incident.owner != transition.by:
-        reason = f"{transition.name} took it from {incident.owner}."
-    happened = [(EventType.UNACKED, transition.by, f"Nobody has it now. {reason}", transition.via)]
+    because = f": {transition.because.rstrip('.')}" if transition.because else ""
+    whose = "it back" if incident.owner == transition.by else f"back what {incident.owner or 'nobody'} had"
+    returned = f"{transition.name} gave {whose}"
+    told = f"{transition.name}{because}." if because else f"{returned}."
+    happened = [(EventType.UNACKED, transition.by, f"Nobody has it now. {told}", transition.via)]
     freed = replace(incident, status=Status.OPEN, owner=None)
     if incident.course.covered is not None:
         freed = replace(freed, course=replace(incident.course, covered=None))
     if had and transition.page_again:
         freed = with_further_page(freed)
-        happened.append((EventType.PAGED_AGAIN, transition.by, reason, transition.via))
+        happened.append(
+            (EventType.PAGED_AGAIN, transition.by, f"{returned}, and it pages again{because}.", transition.via)
+        )
     return _changed(freed, now, *happened)
 
 

@@ -98,6 +98,7 @@ RESOLVED = fresh(status=Status.RESOLVED, firing=0, resolved_at=NOON, resolved_by
         (ACKED, NOTE, Status.ACKED, [EventType.NOTED]),
         (ACKED, UNACK, Status.OPEN, [EventType.UNACKED, EventType.PAGED_AGAIN]),
         (OPEN, UNACK, Status.OPEN, []),
+        (OPEN, replace(UNACK, because="hm"), Status.OPEN, []),
         (fresh(owner="bo"), UNACK, Status.OPEN, []),
         (ACKED, IN_PAGER, Status.OPEN, [EventType.UNACKED]),
         (OPEN, IN_PAGER, Status.OPEN, [EventType.UNACKED]),

@@ -121,13 +121,20 @@ def test_whoever_gives_an_incident_back_in_the_chat_has_somebody_paged(night: Ni
         ("resolved", True),
     ]
     assert night.page().status == "triggered"
-    assert night.page().summary == "HighErrorRate: paged again, 1 firing. Ana: my train leaves."
-    assert night.told()[1:] == ["Nobody has it now. Ana: my train leaves.", "Ana: my train leaves."]
+    assert (
+        night.page().summary
+        == "HighErrorRate: paged again, 1 firing. Ana gave it back, and it pages again: my train leaves."
+    )
+    assert night.told()[1:] == [
+        "Nobody has it now. Ana: my train leaves.",
+        "Ana gave it back, and it pages again: my train leaves.",
+    ]
 
 
 def test_an_incident_that_nobody_has_is_given_back_by_nobody(night: Night) -> None:
     night.fires()
 
+    night.house.says("unack 1 because hm")
     reply = night.house.says("unack 1")
 
     assert reply.text == "Nobody has acknowledged incident 1. Nothing was done."
