@@ -8,6 +8,7 @@ from typing import Annotated
 from bot.chatops.arguments import FreeText, IncidentNumber, Keyword, Person
 from bot.core.command import CommandContext
 from bot.core.incident import Status
+from bot.core.manual import Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -18,11 +19,20 @@ class AssignArgs:
     because: Annotated[str, FreeText(max_length=1000, question="Why?"), Keyword("because")] = ""
 
 
+_MANUAL = Manual(
+    topic=Topic.INCIDENTS,
+    examples=("assign {incident} {person}", "assign {incident} me"),
+    details="It stays open until they acknowledge it.",
+    way_back="`assign` it to somebody else.",
+)
+
+
 @dataclass(frozen=True)
 class AssignCommand:
     verb: str = "assign"
     usage: str = "assign <incident> <person> [because <text>]"
-    summary: str = "assign an incident to a person; it stays open until they acknowledge it"
+    summary: str = "give an incident to a person"
+    manual: Manual = _MANUAL
     args: type[AssignArgs] = AssignArgs
     read_only: bool = False
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import FreeText, IncidentNumber, Keyword
 from bot.core.command import CommandContext
+from bot.core.manual import Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -16,11 +17,20 @@ class UnackArgs:
     because: Annotated[str, FreeText(max_length=1000, question="Why?"), Keyword("because")] = ""
 
 
+_MANUAL = Manual(
+    topic=Topic.INCIDENTS,
+    examples=("unack {incident}", "unack {incident} because my train leaves"),
+    details="It is open again, and whoever is on call in the pager is paged with your reason.",
+    way_back="`ack` it again.",
+)
+
+
 @dataclass(frozen=True)
 class UnackCommand:
     verb: str = "unack"
     usage: str = "unack <incident> [because <text>]"
-    summary: str = "give an incident back; nobody has it, and it pages again"
+    summary: str = "give an incident back; it pages again"
+    manual: Manual = _MANUAL
     args: type[UnackArgs] = UnackArgs
     read_only: bool = False
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
-from bot.core.incident import Event, EventType, Incident
+from bot.core.incident import Event, EventType
 from bot.core.message import Notification
 from bot.lib.code_spans import quoted
 from bot.lib.open_links import can_open
@@ -48,7 +48,7 @@ def page_payload(notification: Notification, event: Event) -> dict[str, Any]:
     """The body of a trigger, beside its dedup_key. Field names are those of PagerDuty's Common Event Format."""
     incident, link = notification.incident, notification.card.link
     payload = {
-        "summary": _summary(incident, event),
+        "summary": _summary(notification, event),
         "severity": incident.severity.value,
         "timestamp": event.at.isoformat(timespec="milliseconds"),
         **_where(notification),
@@ -81,13 +81,16 @@ def _where(notification: Notification) -> dict[str, str]:
     return {name: text for name, text in shown.items() if text} | {"source": shown["source"] or "vakhta"}
 
 
-def _summary(incident: Incident, event: Event) -> str:
+def _summary(notification: Notification, event: Event) -> str:
+    incident = notification.incident
     states = {EventType.REOPENED: "reopened, ", EventType.SEVERITY_RAISED: f"now {incident.severity.value}, "}
     states[EventType.PAGED_AGAIN] = "paged again, "
     state = f": {states.get(event.type, '')}{incident.firing} firing"
     if event.type in _WITH_REASON:
         state += f". {_shown(event.text, _REASON_MOST)}"
-    return (_shown(incident.title, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)") + state
+    return (
+        _shown(notification.summary or incident.title, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)"
+    ) + state
 
 
 def _details(notification: Notification, event: Event) -> dict[str, Any]:
