@@ -192,7 +192,8 @@ class House:
         self.slack = Mouthpiece("slack", chat)
         self.telegram = Mouthpiece("telegram", chat)
         paged = frozenset(
-            {EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED, EventType.ACKED, EventType.RESOLVED}
+            {EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED, EventType.PAGED_AGAIN, EventType.ACKED}
+            | {EventType.RESOLVED}
         )
         self.pagerduty = Mouthpiece("pagerduty", frozenset({MessageKind.PAGE}), event_types=paged, pages=True)
         self.channels = [self.slack, self.telegram, self.pagerduty]

@@ -13,7 +13,9 @@ from importlib.metadata import version
 
 from bot.access import unauthenticated
 from bot.access.unauthenticated import UnauthenticatedRequests
+from bot.alerts import refused_senders
 from bot.alerts.intake import Intake, IntakeResult
+from bot.alerts.refused_senders import RefusedSenders
 from bot.app import database_damage, interpreter
 from bot.app.build import (
     build_alert_rules,
@@ -107,6 +109,7 @@ class Bot:
         self._refusal_logged_at = 0.0
         self.intake = self._build_intake(subscriptions)
         self._unauthenticated = UnauthenticatedRequests(self.store, self.meters)
+        self._refused_senders = RefusedSenders(self.store.now, self.intake.take)
         self.notary = build_notary(settings, self.store, self.meters, self.channels)
         chatops = build_chatops(
             settings,
@@ -152,6 +155,7 @@ class Bot:
             (self._unauthenticated.record, unauthenticated.EVERY_S),
             (upkeep, 1),
             (report_damage, database_damage.EVERY_S),
+            (self._refused_senders.report, refused_senders.EVERY_S),
         )
 
     def _build_sender(self, subscriptions: Sequence[Subscription]) -> Sender:
@@ -267,8 +271,9 @@ class Bot:
         if one.kind is MessageKind.PAGE and outcome == "sent":
             self.meters.page_latency_seconds.observe((now - one.owed_at).total_seconds())
 
-    def _on_sender_refused(self, source: str, code: str, request_id: str) -> None:
+    def _on_sender_refused(self, source: str, code: str, request_id: str, address: str) -> None:
         self._unauthenticated.count(source, code)
+        self._refused_senders.count(source, address, code)
         if time.monotonic() - self._refusal_logged_at > 1.0:  # a flood is counted, and logged once a second
             self._refusal_logged_at = time.monotonic()
             about = {"source": source, "code": code, "request_id": request_id}
