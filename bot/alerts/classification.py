@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from bot.core.alert import Alert, Severity
 from bot.incidents.transitions import LeadAlert
-from bot.notifications.alert_texts import name_of, summary_of
+from bot.notifications.alert_texts import name_of, summary_of, unsaid
 from bot.notifications.places import PLACE_ORDER, cut, where
 
 _TITLE = 200
@@ -76,8 +76,9 @@ def title_of(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
 
 
 def named(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
-    """What and where."""
-    return f"{name_of(alert.labels, alert.group)} {where(alert.labels, order)}".rstrip()
+    """What and where. What the name says already is not said again as a place."""
+    name = name_of(alert.labels, alert.group)
+    return f"{name} {where(unsaid(alert.labels, name), order)}".rstrip()
 
 
 def _lead(severity: Severity, alert: Alert, services: Sequence[Service], order: Sequence[str]) -> LeadAlert:

@@ -86,7 +86,7 @@ def _situation(
         resolved_at=incident.resolved_at,
         count=f"{incident.firing} firing of {incident.total}" if incident.total else "",
         description=description_of(lead.notes, incident.title)[:_DESCRIPTION] if lead else "",
-        facts=_facts(incident, key_labels(told.common, settings.place_order)),
+        facts=_facts(incident, key_labels(told.common, settings.place_order), lead),
         alerts=tuple(rows[:_SHOWN]) if several else (),
         more=max(0, max(incident.firing, len(shown)) - _SHOWN) if several else 0,
         links=links_of(lead.labels, lead.notes, lead.link) if lead else {},
@@ -100,10 +100,12 @@ def _summary(alert: AlertView, told: str, order: Sequence[str]) -> AlertSummary:
     return AlertSummary(text=text, firing=alert.firing, since=alert.starts_at, value=value_of(alert.notes))
 
 
-def _facts(incident: Incident, labels: Mapping[str, str]) -> dict[str, str]:
-    """The service of the settings first: people know it by that name."""
+def _facts(incident: Incident, labels: Mapping[str, str], lead: AlertView | None) -> dict[str, str]:
+    """The service of the settings first: people know it by that name. One of a label may be the exporter's."""
     service = incident.service
-    return dict(labels) if service is None or service in labels.values() else {"service": service, **labels}
+    if service is None or service in labels.values() or (lead and lead.labels.get("service") == service):
+        return dict(labels)
+    return {"service": service, **labels}
 
 
 def _notes(incident: Incident, lead: AlertView | None, runs: Sequence[RunStatus]) -> Iterator[str]:
