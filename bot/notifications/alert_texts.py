@@ -15,6 +15,7 @@ from bot.notifications.places import cut
 Texts = Mapping[str, str]
 
 _NAMES = ("alertname", "rulename", "title", "name")
+_HOW_BAD = frozenset({"severity", "priority", "level"})
 #: Grafana's own names for a rule that could not be evaluated; the rule's name is in `rulename`.
 _NOT_EVALUATED = {"DatasourceNoData": "no data", "DatasourceError": "the data source failed"}
 _SUMMARIES = ("message", "title", "description", "Error")
@@ -35,7 +36,7 @@ _NAME_LENGTH, _SENTENCE_LENGTH = 120, 200
 
 
 def name_of(labels: Texts, group: str = "") -> str:
-    """What the alert is called; without a name of its own, the labels of its group.
+    """What the alert is called; without a name of its own, the labels of its group, or the first of its own.
 
     `group`: the group's key. Alertmanager's ends with the labels by which it groups.
     """
@@ -45,8 +46,9 @@ def name_of(labels: Texts, group: str = "") -> str:
         if rule and called in _NOT_EVALUATED:
             called = f"{rule}, {_NOT_EVALUATED[called]} ({called})"
         return _one_line(called, _NAME_LENGTH)
-    grouped = [f"{name}={value}" for name, value in _GROUP_LABEL.findall(group.rpartition(":{")[2])]
-    return _one_line(", ".join(grouped), _NAME_LENGTH) or "(no alertname)"
+    told = [f"{name}={value}" for name, value in _GROUP_LABEL.findall(group.rpartition(":{")[2])]
+    told = told or [f"{name}={value}" for name, value in labels.items() if value.strip() and name not in _HOW_BAD][:3]
+    return _one_line(", ".join(told), _NAME_LENGTH) or "(no alertname)"
 
 
 def naming_label(labels: Texts) -> str:

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 
 from bot.core import run_state
 from bot.core.alert import AlertView
-from bot.core.incident import Incident, Status
+from bot.core.incident import CONSOLE, Incident, Status
 from bot.core.message import AlertSummary, Card, Contact, Situation
 from bot.core.run_state import RunStatus
+from bot.lib.open_links import can_open
 from bot.lib.text import spell_list, spell_moment
-from bot.notifications.alert_texts import description_of, links_of, name_of, value_of
+from bot.notifications.alert_texts import description_of, links_of, name_of, summary_of, value_of
 from bot.notifications.places import PLACE_ORDER, key_labels, telling, where
 
 _SHOWN = 5  #: alerts on the card; `show` has all
 _DESCRIPTION = 1200  #: characters
+_SUMMARY_BEGINS = 12  #: characters of a summary by which it is found in a title
 _SILENCED = ("alertname", "cluster", "namespace", "service")  #: labels that a silence from the card names
 
 
@@ -57,7 +59,7 @@ def incident_card(
         spare=frozenset({"Silence 2h"}),
         severity=incident.severity,
         status=incident.status,
-        link=f"{settings.public_url.rstrip('/')}/incidents/{incident.id}?mark={incident.mark}",
+        link=_link(incident, settings, channel),
         situation=situation,
     )
 
@@ -81,6 +83,7 @@ def _situation(
     return Situation(
         headword=_headword(incident),
         holder=_holder(incident, settings.names, on_call),
+        summary=_summary_in_title(incident, lead),
         since=min((one.starts_at for one in shown), default=incident.opened_at),
         acknowledged_at=covered.at if covered and incident.status is Status.ACKED else None,
         resolved_at=incident.resolved_at,
@@ -93,6 +96,18 @@ def _situation(
         on_call=on_call,
         notes=tuple(_notes(incident, lead, runs)),
     )
+
+
+def _link(incident: Incident, settings: CardSettings, channel: str) -> str:
+    """The incident on the board. Whoever reads the console sits at the bot's own machine and can open any address."""
+    board = f"{settings.public_url.rstrip('/')}/incidents/{incident.id}?mark={incident.mark}"
+    return board if channel == CONSOLE or can_open(board) else ""
+
+
+def _summary_in_title(incident: Incident, lead: AlertView | None) -> str:
+    """The summary of the alert that names the incident, if its title has it; the title may be cut."""
+    summary = summary_of(lead.notes) if lead else ""
+    return summary if f": {summary[:_SUMMARY_BEGINS]}" in incident.title else ""
 
 
 def _summary(alert: AlertView, told: str, order: Sequence[str]) -> AlertSummary:

@@ -90,7 +90,7 @@ OTHERS: Mapping[str, Payload] = {
         grouped_by=("job", "instance"),
         generator="",
     ),
-    "hand-made, with nothing": Payload(title="(no alertname)", labels={"team": "core"}, grouped_by=(), generator=""),
+    "hand-made, with nothing": Payload(title="team=core", labels={"team": "core"}, grouped_by=(), generator=""),
     "hand-made, with text that means harm": Payload(
         title="<!channel> *urgent* prod/<@U1>: <https://evil.test|Your bank> @here `rm -rf` _now_",
         labels={"alertname": "<!channel> *urgent*", "namespace": "prod", "pod": "<@U1>", "severity": "critical"},

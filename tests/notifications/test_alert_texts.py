@@ -32,6 +32,7 @@ def test_an_alert_without_a_name_is_called_by_what_it_has(labels: dict[str, str]
 def test_an_alert_of_which_nothing_is_known_still_has_a_name() -> None:
     assert name_of({}) == "(no alertname)"
     assert name_of({"alertname": "  "}, "{}:{}") == "(no alertname)"
+    assert name_of({"severity": "info", "team": "core"}, "{}:{}") == "team=core"
 
 
 def test_a_rule_of_grafana_that_could_not_be_evaluated_is_called_by_its_own_name() -> None:

@@ -154,7 +154,7 @@ class Slack:
         )
         app.command(_ANYTHING)(self._on_command)
         app.action(re.compile(rf"^(?:{SAY}|{MINE}):\d+$"))(self._on_press)
-        app.action("open")(self._on_link)
+        app.action(re.compile(r"^open(?::\d+)?$"))(self._on_link)
         app.view(CALLBACK)(self._on_form)
         app.event(_ANYTHING)(self._on_event)
         app.error(self._on_unknown)
