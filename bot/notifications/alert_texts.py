@@ -58,9 +58,9 @@ def naming_label(labels: Texts) -> str:
 
 def unsaid(labels: Texts, name: str) -> Texts:
     """The labels without those that `name`, made of `labels` by `name_of`, has said already."""
+    if labels.get("alertname", "").strip():
+        return labels  # what nearly every alert has
     naming = naming_label(labels)
-    if naming == "alertname":
-        return labels
     return {key: value for key, value in labels.items() if key != naming and (naming or f"{key}={value}" not in name)}
 
 

@@ -53,7 +53,8 @@ _ON_CALL = "; on call: "  #: as the text of the holder has it, before the names
 
 def incident_blocks(card: Card, told: Situation, number: int, *, call: bool = False) -> list[Block]:
     """`number`: the incident's; `call`: mention whoever is on call."""
-    head: Block = {"type": "header", "text": plain_text(f"{state_mark(card)} {what_and_where(card)}", _HEADER)}
+    what = _squeezed(what_and_where(card), _HEADER - 2)
+    head: Block = {"type": "header", "text": plain_text(f"{state_mark(card)} {what}", _HEADER)}
     if card.status is Status.RESOLVED:
         return [head, *_ended(told), *_links(card, {})]
     return [

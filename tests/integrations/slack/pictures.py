@@ -16,8 +16,13 @@ from bot.incidents import lifecycle
 from bot.incidents.transitions import OpenIncident
 from bot.integrations.slack.incident_blocks import first_line, incident_blocks
 from bot.notifications.card import incident_card
+from tests.docs.papers import ROOT
 from tests.notifications.payload import CARDS_ON_CALL, NIGHT, Firing, Payload
 from tests.notifications.payloads import PAYLOADS
+
+#: The messages as JSON, and a picture of each.
+PICTURES = ROOT / "docs/pictures"
+MESSAGES = PICTURES / "slack-cards.json"
 
 _VOLUME = PAYLOADS["KubePersistentVolumeFillingUp"]
 _FILLING = replace(
