@@ -123,8 +123,8 @@ def _texts(blocks: list[Block]) -> Iterator[tuple[str, bool, bool]]:
     for block in blocks:
         rows = [*_rows(block), *(row.get("text") for row in _rows(block)), block.get("label"), block.get("hint")]
         rows += _rows(block, "fields")
-        dialogs = [row["confirm"] for row in _rows(block) if isinstance(row.get("confirm"), dict)]
-        rows += [part for dialog in dialogs for part in dialog.values()]
+        for dialog in (row.get("confirm") for row in _rows(block)):
+            rows += dialog.values() if isinstance(dialog, dict) else []
         element = block.get("element")
         options = element.get("options") if isinstance(element, dict) else None
         rows += [row["text"] for row in options] if isinstance(options, list) else []

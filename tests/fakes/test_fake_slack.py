@@ -30,13 +30,13 @@ def actions(*elements: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "actions", "elements": list(elements)}
 
 
-TAKEN = {
+TAKEN: Mapping[str, dict[str, Any]] = {
     "a whole button": actions(button(style="primary", confirm=confirm())),
     "fields": {"type": "section", "fields": [mrkdwn("y" * 2000), plain()] * 5},
     "a date": {"type": "section", "text": mrkdwn("<!date^1392734382^{date_short_pretty} {time}|2014-02-18 14:39 UTC>")},
     "a date with a link": {"type": "section", "text": mrkdwn("<!date^1392734382^{ago}^https://a.test/b|then>")},
 }
-REFUSED = {
+REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     "a section of nothing": ({"type": "section"}, "without text and fields"),
     "no field": ({"type": "section", "fields": []}, "0 fields"),
     "too many fields": ({"type": "section", "fields": [plain()] * 11}, "11 fields"),
