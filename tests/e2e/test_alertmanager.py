@@ -99,7 +99,7 @@ def test_an_ack_in_slack_reaches_pagerduty_and_an_ack_in_pagerduty_reaches_slack
         assert all_.pagerduty.post_to(f"{all_.bot.url}/in/pagerduty", webhook) == 202
 
         for name in ("PaymentsWaiting", "ParcelsWaiting"):
-            until(partial(all_.card_says, name, "ana has it"), f"the card of {name} says so")
+            until(partial(all_.card_says, name, "Ana has it"), f"the card of {name} says so")
         until(lambda: len(all_.slack.messages) == 4, "both threads tell it")
         assert {row["status"] for row in all_.bot.incidents()} == {"acknowledged"}
         assert all_.pagerduty.became().count("acknowledged") == 1
