@@ -18,9 +18,10 @@ from bot.lib.open_links import can_open
 from bot.lib.text import spell_list, spell_moment
 from bot.notifications.alert_texts import description_of, links_of, name_of, summary_of, value_of
 from bot.notifications.places import PLACE_ORDER, key_labels, telling, where
+from bot.notifications.templates import CARD, PAGE, AlertFacts, Templates
 
 _SHOWN = 5  #: alerts on the card; `show` has all
-_DESCRIPTION = 1200  #: characters
+_DESCRIPTION, _SUMMARY = 1200, 500  #: characters
 _SUMMARY_BEGINS = 12  #: characters of a summary by which it is found in a title
 _SILENCED = ("alertname", "cluster", "namespace", "service")  #: labels that a silence from the card names
 
@@ -34,6 +35,7 @@ class CardSettings:
     on_call: Callable[[str | None, str], tuple[Contact, ...]] = lambda _service, _channel: ()
     place_order: Sequence[str] = PLACE_ORDER
     can_silence: bool = False
+    templates: Templates = field(default_factory=Templates)
 
 
 def incident_card(
@@ -88,7 +90,7 @@ def _situation(
         acknowledged_at=covered.at if covered and incident.status is Status.ACKED else None,
         resolved_at=incident.resolved_at,
         count=f"{incident.firing} firing of {incident.total}" if incident.total else "",
-        description=description_of(lead.notes, incident.title)[:_DESCRIPTION] if lead else "",
+        description=_description(incident, lead, settings) if lead else "",
         facts=_facts(incident, key_labels(told.common, settings.place_order), lead),
         alerts=tuple(rows[:_SHOWN]) if several else (),
         more=max(0, max(incident.firing, len(shown)) - _SHOWN) if several else 0,
@@ -108,6 +110,28 @@ def _summary_in_title(incident: Incident, lead: AlertView | None) -> str:
     """The summary of the alert that names the incident, if its title has it; the title may be cut."""
     summary = summary_of(lead.notes) if lead else ""
     return summary if f": {summary[:_SUMMARY_BEGINS]}" in incident.title else ""
+
+
+def _description(incident: Incident, lead: AlertView, settings: CardSettings) -> str:
+    written = settings.templates.text(CARD, _facts_of(incident, lead), _DESCRIPTION)
+    return written or description_of(lead.notes, incident.title)[:_DESCRIPTION]
+
+
+def page_summary(incident: Incident, alerts: Sequence[AlertView], settings: CardSettings) -> str:
+    """What a page says: by the template of its service or source, else the incident's title."""
+    written = settings.templates.text(PAGE, _facts_of(incident, alerts[0]), _SUMMARY) if alerts else None
+    return " ".join(written.split()) if written else incident.title
+
+
+def _facts_of(incident: Incident, alert: AlertView) -> AlertFacts:
+    return AlertFacts(
+        labels=alert.labels,
+        annotations=alert.notes,
+        source=alert.source,
+        group=incident.key,
+        severity=incident.severity,
+        service=incident.service,
+    )
 
 
 def _summary(alert: AlertView, told: str, order: Sequence[str]) -> AlertSummary:
@@ -137,7 +161,7 @@ def _lines(incident: Incident, situation: Situation) -> Iterator[str]:
     """The same as text."""
     yield f"{situation.headword}: {situation.holder}"
     since = f"since {spell_moment(situation.since)}"
-    yield f"{situation.count}, {since}" if situation.count else since.capitalize()
+    yield f"{situation.count}, {since}" if situation.count else f"S{since[1:]}"
     if situation.resolved_at:
         yield f"Resolved {spell_moment(situation.resolved_at)}"
     if situation.description:

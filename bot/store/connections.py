@@ -11,9 +11,10 @@ from typing import IO, TypeVar
 from zlib import crc32
 
 import psycopg
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, create_engine, event
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from bot.store import timeouts
 
@@ -102,12 +103,45 @@ def lock_for_migration(connection: Connection) -> None:
 
 
 def is_newest(connection: Connection) -> bool:
-    """Whether the database has this version's tables, by Alembic's own row. Asking Alembic would mean to import it."""
+    """Whether the database has this version's tables."""
+    return stored_version(connection) == newest_version()
+
+
+def stored_version(connection: Connection) -> str:
+    """The number of the last migration, by Alembic's own row; "" for an empty database.
+
+    Asking Alembic would mean to import it.
+    """
     if not connection.dialect.has_table(connection, "alembic_version"):
-        return False
+        return ""
     noted = connection.exec_driver_sql("SELECT version_num FROM alembic_version").fetchall()
-    newest = max(_MIGRATIONS.glob("[0-9]*.py")).name.partition("_")[0]
-    return [str(version) for (version,) in noted] == [newest]
+    return " ".join(str(version) for (version,) in noted)
+
+
+def newest_version() -> str:
+    """The number of this version's last migration."""
+    return max(_MIGRATIONS.glob("[0-9]*.py")).name.partition("_")[0]
+
+
+class ClosingPool(QueuePool):
+    """A pool that closes connections which come back after it was disposed of.
+
+    SQLAlchemy keeps those open in the old pool until the garbage collector finds it.
+    """
+
+    #: Without it SQLAlchemy logs what the pool does as if we did, and `vakhta ask` showed four such lines.
+    _sqla_logger_namespace = "sqlalchemy.pool.ClosingPool"
+
+    _disposed = False
+
+    def dispose(self) -> None:
+        self._disposed = True
+        super().dispose()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        super()._do_return_conn(record)
+        if self._disposed:
+            super().dispose()
 
 
 class _Gone(Exception):
@@ -140,6 +174,7 @@ def open_postgres(url: str) -> Engine:
     )
     engine = create_engine(
         url,
+        poolclass=ClosingPool,
         pool_size=8,
         max_overflow=24,
         pool_timeout=timeouts.LOCK_TIMEOUT_S,
@@ -157,6 +192,7 @@ def open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
     Path(path).touch(mode=0o600)  # readable by the owner alone; SQLite's log gets the same mode
     engine = create_engine(
         f"sqlite:///{path}",
+        poolclass=ClosingPool,
         pool_size=8,
         max_overflow=24,
         connect_args={"timeout": timeouts.LOCK_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512},

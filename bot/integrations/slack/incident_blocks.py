@@ -82,8 +82,9 @@ def first_line(card: Card, told: Situation) -> str:
 
 def line_notice(incident: Incident, card: Card, line: str) -> str:
     """A line of the thread, behind state, what and where."""
-    what = incident.title.partition(": ")[0] if incident.total else incident.title
-    head = f"{state_mark(card)} #{incident.id} {_squeezed(one_line(what), _LEAST_WHAT)}"
+    what = incident.title.partition(": ")[0] if incident.total else ""
+    what = one_line(what if " " in what else incident.title)  # a title of a template may begin in another way
+    head = f"{state_mark(card)} #{incident.id} {_squeezed(what, _LEAST_WHAT)}"
     return quoted(escape(f"{head} · {one_line(line)}"))
 
 
