@@ -116,7 +116,7 @@ class SlackMessages:
         """Send with blocks. A message whose blocks Slack refuses goes as bare text, from then on at the first try."""
         if _thing(notification) not in self._without_blocks:
             try:
-                text, drawn = _drawn(notification, call=call)
+                text, drawn = draw_card(notification, call=call)
                 return self._call(method, {**fields, "text": text, "blocks": drawn})
             except SlackApiError as error:
                 if error.code not in _BLOCKS_REFUSED:
@@ -175,8 +175,8 @@ class SlackMessages:
         return None
 
 
-def _drawn(notification: Notification, *, call: bool) -> tuple[str, list[Block]]:
-    """The first line, and the blocks."""
+def draw_card(notification: Notification, *, call: bool) -> tuple[str, list[Block]]:
+    """The first line, and the blocks. `call`: mention whoever is on call."""
     card = notification.card
     if card.situation is None:
         return summary(card), blocks(card)
