@@ -163,7 +163,7 @@ class Bot:
             self.store,
             list(self.channels.values()),
             report_failure=partial(undelivered.report_undelivered, subscriptions=subscriptions),
-            cards=build_card_settings(self._settings),
+            cards=build_card_settings(self._settings, partial(self.account_linking.account_of, self.store)),
             on_commit=self._on_commit,
             observe=self._observe_delivery,
         )
