@@ -55,8 +55,9 @@ _HEAD = """SELECT d.id FROM delivery AS d
         AND e.state IN ('owed', 'leased')))
  ORDER BY d.rank, d.id LIMIT 1"""
 
-#: One in so many places of a quota is reserved for critical messages.
-_KEPT = 20
+#: Of each quota this many places are reserved for critical messages: one in twenty, and of a small quota up to five,
+#: but never more than a quarter.
+_KEPT_OF, _KEPT_AT_LEAST, _KEPT_AT_MOST_OF = 20, 5, 4
 #: A request that took longer counts in its quota from its end, because the provider may have received it as late as
 #: that. The trap: this must be less than the margin that each channel's limits leave beyond its provider's window, or
 #: the next request might arrive too soon.
@@ -229,10 +230,16 @@ def _room(tx: Tx, channel: str, limits: Sequence[RateLimit]) -> _Room | Wait:
         full_until = _full_until(tx, channel, limit, limit.count)
         if full_until is not None:
             return Wait(until=full_until, reason="its quota is used up")
-        kept_until = _full_until(tx, channel, limit, limit.count - limit.count // _KEPT)
+        kept = reserved(limit.count)
+        kept_until = _full_until(tx, channel, limit, limit.count - kept) if kept else None
         if kept_until is not None:
             room = _Room(rank=0, more_at=kept_until)
     return room
+
+
+def reserved(count: int) -> int:
+    """How many places of a quota of `count` requests are for critical messages alone (docs/decisions/0052)."""
+    return max(count // _KEPT_OF, min(_KEPT_AT_LEAST, count // _KEPT_AT_MOST_OF))
 
 
 def _full_until(tx: Tx, channel: str, limit: RateLimit, count: int) -> datetime | None:

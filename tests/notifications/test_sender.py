@@ -260,7 +260,7 @@ def test_a_storm_of_warnings_leaves_places_of_the_quota_for_what_is_critical(hou
     house.hears(alert(fingerprint="down", group="down", severity="critical"))
     house.drain(house.pagerduty)
 
-    assert (warned, len(house.pagerduty.given)) == (19, 20)
+    assert (warned, len(house.pagerduty.given)) == (15, 16)
     assert house.pagerduty.given[-1].incident.key == "down"
 
 
