@@ -35,7 +35,7 @@ from bot.core.action import Tools
 from bot.core.alert import Alert, AlertBatch, Severity
 from bot.core.audit import Code
 from bot.core.channel import AccountVerifier, Channel, Gateway, GroupPlatform, RateLimit, WebhookResponse
-from bot.core.errors import Rejected, Undelivered
+from bot.core.errors import Refusal, Rejected, Undelivered
 from bot.core.incident import Committed, Event, EventType, Incident
 from bot.core.message import MessageKind, Notification, Subscription
 from bot.core.plan import Risk
@@ -221,6 +221,7 @@ class House:
             self.store,
             self.channels,
             report_failure=partial(undelivered.report_undelivered, subscriptions=mouths),
+            report_channel=partial(undelivered.report_channel, subscriptions=mouths),
             public_url="http://vakhta.example",
             on_commit=self.written.append,
             patience=Backoff(initial=timedelta(seconds=1), maximum=timedelta(seconds=1)),
@@ -435,8 +436,10 @@ class House:
         return found
 
 
-def down(said: str = "503", *, permanent: bool = False, after: timedelta | None = None) -> Undelivered:
-    return Undelivered(said, permanent=permanent, retry_after=after)
+def down(
+    said: str = "503", *, permanent: bool = False, after: timedelta | None = None, refused: Refusal | None = None
+) -> Undelivered:
+    return Undelivered(said, permanent=permanent, retry_after=after, refused=refused)
 
 
 def into(answer: Future[IntakeResult]) -> Callable[[IntakeResult | Exception], None]:

@@ -141,6 +141,6 @@ def _line(told: list[Told], faults: list[str], seconds: float, urgent: int) -> L
         aim="99 %",
         reached="; ".join([*parts, f"{refused} answers 429{by}", *faults[:2]]),
         verdict=Verdict.FAILED if faults else Verdict.SHORT if refused else verdict,
-        bound="the platforms' quotas and our margin under them; Telegram's reserve for the next critical is not counted",
+        bound="the platforms' quotas and our margin under them; Telegram's places without the reserve for criticals",
         numbers={"told": told, "faults": faults},
     )

@@ -71,3 +71,17 @@ class Subscription:
     kinds: frozenset[MessageKind]
     event_types: frozenset[EventType]
     accepts: Callable[[Incident], bool] = lambda _: True  #: False: the channel does not handle this incident
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SentAgain:
+    """How many messages of an incident are owed to a channel again."""
+
+    channel: str
+    cards: int = 0
+    lines: int = 0
+    pages: int = 0
+    withheld_pages: int = 0  #: pages that were given up and are no longer wanted
+
+    def __bool__(self) -> bool:
+        return bool(self.cards or self.lines or self.pages)

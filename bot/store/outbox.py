@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.core.channel import RateLimit
+from bot.core.errors import Refusal
 from bot.core.incident import Event, Incident
 from bot.core.message import MessageKind, OutboxMessage
 from bot.core.run_state import RunStatus
@@ -28,7 +29,7 @@ _DELIVERY = (
 )  # fmt: skip
 _FRESH: Fixed = (
     ("version", "1"), ("sent_version", "0"), ("attempts", "0"), ("faults", "0"), ("token", "0"), ("lease_until", "0"),
-    ("said", "''"),
+    ("said", "''"), ("refused", "''"),
 )  # fmt: skip
 
 #: A card is always one row, and only its latest state is sent. A card that is being sent keeps its lease and is owed
@@ -44,7 +45,7 @@ _CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDAT
   state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
 
 #: The line's card has been posted, so the line can go to the card's thread.
-_POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.incident_id
+POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.incident_id
   AND c.channel = delivery.channel AND c.kind = 'card' AND c.ref IS NOT NULL)"""
 
 #: The head of a channel's queue: of each lane only the oldest that is unsent.
@@ -112,7 +113,7 @@ def enqueue(tx: Tx, owed: Sequence[OutboxRow], page_keys: Mapping[int, str]) -> 
     tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.CARD], _CARD_AGAIN, _FRESH)
     tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.LINE], fixed=_FRESH)
     if rows[MessageKind.LINE]:
-        tx.sql.run(f"UPDATE delivery SET state = 'owed' WHERE id >= ? AND state = 'waits' AND {_POSTED}", first)
+        tx.sql.run(f"UPDATE delivery SET state = 'owed' WHERE id >= ? AND state = 'waits' AND {POSTED}", first)
 
 
 def _lane(one: OutboxRow, page_keys: Mapping[int, str]) -> str:
@@ -293,17 +294,18 @@ def mark_failed(tx: Tx, one: Claim, message: str, *, again_at: datetime, fault: 
     return closed == 1
 
 
-def mark_dead(tx: Tx, one: Claim, message: str) -> bool:
-    """It will never arrive. A card that has a newer version by now is tried again with that version. False as in
-    `mark_sent`.
+def mark_dead(tx: Tx, one: Claim, message: str, refused: Refusal | None = None) -> bool:
+    """It is given up. A card that has a newer version by now is tried again with that version. False as in `mark_sent`.
 
-    Lines that waited for the thread of a card that was never posted are dead as well.
+    Lines that waited for the thread of a card that was never posted are dead as well. `refused`: the channel refuses
+    every message; they are sent again once it works (`store/dead_messages.py`).
     """
     closed = tx.sql.run(
-        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'dead' END, said = ?"
+        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'dead' END, said = ?, refused = ?"
         " WHERE id = ? AND token = ? AND state = 'leased'",
         one.version,
         message,
+        str(refused or ""),
         one.id,
         one.token,
     )
@@ -311,8 +313,9 @@ def mark_dead(tx: Tx, one: Claim, message: str) -> bool:
         _lines(
             tx,
             one,
-            "UPDATE delivery SET state = 'dead', said = ? WHERE state = 'waits'",
+            "UPDATE delivery SET state = 'dead', said = ?, refused = ? WHERE state = 'waits'",
             f"its card was not posted: {message}",
+            str(refused or ""),
         )
     return closed == 1
 
@@ -330,18 +333,6 @@ def count_from_end(tx: Tx, one: Claim) -> None:
         tx.sql.run(
             "UPDATE pace SET at = ? WHERE channel = ? AND at = ?", micros(tx.now), one.channel, micros(one.claimed_at)
         )
-
-
-def pause(tx: Tx, channel: str, until: datetime, message: str) -> None:
-    """The provider asked us to wait: nothing is sent to this channel before `until`."""
-    row = (channel, micros(until), message)
-    tx.sql.insert(
-        "pause",
-        ("channel", "until", "said"),
-        [row],
-        "ON CONFLICT (channel) DO UPDATE SET until = excluded.until, said = excluded.said"
-        " WHERE excluded.until > pause.until",
-    )
 
 
 def release_expired(tx: Tx, *, everything: bool = False) -> list[str]:
@@ -368,7 +359,8 @@ def report_failure_once(tx: Tx, incident_id: int, channel: str) -> bool:
 def take_late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
     """(incident, channel, reason) of pages that are late and of which nobody was notified; a few at a time."""
     rows = tx.sql.rows(
-        "SELECT d.incident_id, d.channel, min(d.said) FROM delivery AS d WHERE d.kind = 'page'"
+        "SELECT d.incident_id, d.channel, min(COALESCE(NULLIF(d.said, ''), p.said, '')) FROM delivery AS d"
+        " LEFT JOIN pause AS p ON p.channel = d.channel WHERE d.kind = 'page'"
         " AND d.state IN ('owed', 'leased') AND d.owed_at < ? AND NOT EXISTS (SELECT 1 FROM trouble AS t"
         " WHERE t.incident_id = d.incident_id AND t.channel = d.channel)"
         " GROUP BY d.incident_id, d.channel ORDER BY d.incident_id LIMIT 50",

@@ -19,7 +19,7 @@ from telegram.constants import ParseMode
 from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, RetryAfter, TelegramError
 from telegram.request import HTTPXRequest
 
-from bot.core.errors import Undelivered
+from bot.core.errors import Refusal, Undelivered
 from bot.core.message import Card, MessageKind, Notification
 from bot.integrations.telegram.html import (
     TelegramText,
@@ -50,6 +50,17 @@ _UNCHANGED = ("message is not modified",)
 _GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 _NO_MARKUP = ("can't parse entities",)
 _NO_TOPIC = ("topic_closed", "topic_deleted", "topic_id_invalid", "message thread not found")
+_NO_CHAT = (
+    "chat not found",
+    "not enough rights",
+    "have no rights",
+    "chat_write_forbidden",
+    "chat_restricted",
+    "peer_id_invalid",
+    "group chat was deactivated",
+    "need administrator rights",
+    "chat_admin_required",
+)
 
 _NO_PREVIEW = telegram.LinkPreviewOptions(is_disabled=True)
 _LOGS_WITH_URLS = ("httpx", "telegram.Bot")
@@ -280,7 +291,9 @@ def _undelivered(error: Exception, message: str) -> Undelivered:
             retry_after=after if isinstance(after, timedelta) else timedelta(seconds=after),
         )
     if isinstance(error, BadRequest | Forbidden | InvalidToken):
-        return Undelivered(f"Telegram refused it: {message}. {_remedy(error)}", permanent=True)
+        return Undelivered(
+            f"Telegram refused it: {message}. {_remedy(error)}", permanent=True, refused=_what_is_refused(error)
+        )
     if isinstance(error, Conflict):
         effect = "Commands typed in Telegram do not arrive here until it stops."
         return Undelivered(f"Another program polls with the same bot token: {message}. {effect}")
@@ -290,6 +303,13 @@ def _undelivered(error: Exception, message: str) -> Undelivered:
         return Undelivered(f"Telegram cannot be reached: {message}. What was sent may or may not be there.")
     kind = type(error).__name__
     return Undelivered(f"Telegram gave no readable answer ({kind}). What was sent may or may not be there.")
+
+
+def _what_is_refused(error: TelegramError) -> Refusal | None:
+    """None: only this message."""
+    if isinstance(error, InvalidToken):
+        return Refusal.KEY
+    return Refusal.PLACE if isinstance(error, Forbidden) or _says(error, _NO_TOPIC + _NO_CHAT) else None
 
 
 def _remedy(error: TelegramError) -> str:
