@@ -121,12 +121,16 @@ class Mouthpiece:
     pages: bool = False
     local: bool = False
     ignores_above: int | None = None
+    title: str = ""  #: its name, capitalized, where none is given
     given: list[Notification] = field(default_factory=list)
     fail_with: list[Exception] = field(default_factory=list)
     meanwhile: list[Callable[[], object]] = field(
         default_factory=list
     )  #: called while a notification is being sent, one for each
     busy: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        self.title = self.title or self.name.capitalize()
 
     def deliver(self, notice: Notification) -> str | None:
         assert not self.busy(), "a channel was called inside a transaction"
@@ -191,7 +195,9 @@ class House:
         paged = frozenset(
             {EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED, EventType.ACKED, EventType.RESOLVED}
         )
-        self.pagerduty = Mouthpiece("pagerduty", frozenset({MessageKind.PAGE}), event_types=paged, pages=True)
+        self.pagerduty = Mouthpiece(
+            "pagerduty", frozenset({MessageKind.PAGE}), event_types=paged, pages=True, title="PagerDuty"
+        )
         self.channels = [self.slack, self.telegram, self.pagerduty]
         for one in self.channels:
             one.busy = self.store.writing

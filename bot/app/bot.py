@@ -35,6 +35,7 @@ from bot.app.shutdown import LEFT_BEHIND, ShutdownSteps, StopSignal
 from bot.app.welcome import welcome
 from bot.config.settings import Settings
 from bot.core.alert import AlertBatch
+from bot.core.channel import LearningChannel
 from bot.core.errors import Rejected
 from bot.core.incident import CLI, CONSOLE, Committed
 from bot.core.message import MessageKind, Subscription
@@ -48,6 +49,7 @@ from bot.notifications.channel_text import problem_text
 from bot.notifications.sender import Sender
 from bot.store import channel_health, outbox
 from bot.store.audit_seals import Sealer
+from bot.store.channel_facts import StoredChannelFacts
 from bot.store.engine import Unavailable
 from bot.store.outbox import Claim
 from bot.web import server
@@ -230,7 +232,9 @@ class Bot:
         self.intake.soon = self.web.call_soon
         self.intake.start()
         self.web.start()
-        for channel in self.channels.values():
+        for name, channel in self.channels.items():
+            if isinstance(channel, LearningChannel):
+                channel.learn_into(StoredChannelFacts(self.store, name))
             channel.start(self.dispatcher)
         self.sender.start()
         self.scheduler.start()
@@ -292,7 +296,7 @@ class Bot:
         try:
             with self.store.read() as reading:
                 pauses = channel_health.pauses(reading.sql, now, name)
-                return problem_text(pauses, channel_health.troubles(reading.sql, name), now)
+                return problem_text(self.channels[name].title, pauses, channel_health.troubles(reading.sql, name), now)
         except Unavailable:
             return None  # The check of the store tells that.
 

@@ -91,6 +91,7 @@ class Channel(Protocol):
     """
 
     name: str
+    title: str  #: the platform's name, as people write it
     kinds: frozenset[MessageKind]  #: the kinds of message it takes
     event_types: frozenset[EventType]  #: the events it is notified about
     limits: tuple[RateLimit, ...]
@@ -182,4 +183,26 @@ class UserGroupChannel(Protocol):
 
     def groups_of(self, account: str) -> Mapping[str, bool | None]:
         """As `GroupLookup`, at most five minutes old. Does not block."""
+        ...
+
+
+class ChannelFacts(Protocol):
+    """What a channel has learned from its platform and needs after a restart, kept for it by name.
+
+    Both calls block and never raise: without its database the bot goes on with what it knows.
+    """
+
+    def recall(self, name: str) -> str | None: ...
+
+    def remember(self, name: str, value: str) -> bool:
+        """False: it could not be kept now; the channel tries again at its next occasion."""
+        ...
+
+
+@runtime_checkable
+class LearningChannel(Protocol):
+    """A channel that keeps facts. Declared by having `learn_into`."""
+
+    def learn_into(self, facts: ChannelFacts) -> None:
+        """Called once, before `start`."""
         ...

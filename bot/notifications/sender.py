@@ -131,6 +131,7 @@ class Sender:
         self._observe = observe
         self._stopping = threading.Event()
         self._here = threading.local()  #: .unsure: this thread's claim until its commit is confirmed
+        self._titles = {one.name: one.title for one in channels}
         self._signals = {one.name: WakeSignal() for one in channels}
         self._threads = [
             threading.Thread(target=self._serve, args=(one,), name=f"delivery-{one.name}-{place}", daemon=True)
@@ -309,7 +310,7 @@ class Sender:
     def _pause(self, tx: Tx, one: Claim, after: timedelta) -> Committed:
         """The provider asked us to wait. A page is tried again within a minute all the same."""
         asked_until = tx.now + after
-        said = pause_text(one.channel, asked_until, now=tx.now, pages=one.kind is MessageKind.PAGE)
+        said = pause_text(self._titles[one.channel], asked_until, now=tx.now, pages=one.kind is MessageKind.PAGE)
         channel_health.pause(tx, one.channel, said, until=tx.now + _longest_pause(one, after), asked_until=asked_until)
         if after < TOLD_PAUSE or not channel_health.tell_pause_once(tx, one.channel):
             return Committed()
@@ -325,7 +326,7 @@ class Sender:
             try_at = tx.now + (revival.TRY_PAGE_AGAIN if page else revival.TRY_AGAIN)
             first = channel_health.note_refusal(tx, one.channel, trouble.refused, message, try_at=try_at)
             if not page:
-                said = refusal_text(one.channel, message)
+                said = refusal_text(self._titles[one.channel], message)
                 return self._report_channel(tx, one.incident.id, one.channel, said) if first else Committed()
         return self._report_failure(tx, one.incident.id, one.channel, f"{_name(one)} cannot be delivered: {message}")
 

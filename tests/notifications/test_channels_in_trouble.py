@@ -37,7 +37,12 @@ def all_told(house: House) -> list[str]:
 def problem(house: House, channel: str) -> str | None:
     with house.store.read() as reading:
         pauses = channel_health.pauses(reading.sql, house.clock.at, channel)
-        return channel_text.problem_text(pauses, channel_health.troubles(reading.sql, channel), house.clock.at)
+        return channel_text.problem_text(
+            channel.capitalize().replace("duty", "Duty"),
+            pauses,
+            channel_health.troubles(reading.sql, channel),
+            house.clock.at,
+        )
 
 
 def restarts(house: House) -> None:

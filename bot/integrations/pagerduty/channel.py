@@ -54,6 +54,7 @@ class PagerDuty:
     """The pager. It has no connection to keep: `start` only stores the gateway for `receive`."""
 
     name = "pagerduty"
+    title = "PagerDuty"
     kinds = frozenset({MessageKind.PAGE})
     event_types = frozenset(_ACTIONS)
     #: 120 a minute for a routing key, in a sliding window; the half second is for clocks and the network.

@@ -55,6 +55,7 @@ class Slack:
     """
 
     name = "slack"
+    title = "Slack"
     kinds = frozenset({MessageKind.CARD, MessageKind.LINE})
     event_types = frozenset(EventType)
     limits: tuple[RateLimit, ...] = (

@@ -69,8 +69,10 @@ _LOGS_WITH_URLS = ("httpx", "telegram.Bot")
 class TelegramApi:
     """One bot, writing to one chat. All of it but the constructor runs on one event loop; refs are "chat:message"."""
 
-    def __init__(self, section: TelegramSettings) -> None:
-        self.chat_id = section.chat_id  #: another one once the group has become a supergroup
+    def __init__(self, section: TelegramSettings, chat_id: int | None = None) -> None:
+        """`chat_id`: of the supergroup that the group of the settings has become."""
+        self.chat_id = chat_id or section.chat_id
+        self._left = {section.chat_id} - {self.chat_id}  #: ids that the chat had before
         self._section = section
         self._token = section.token.get_secret_value()
         for name in _LOGS_WITH_URLS:
@@ -102,11 +104,25 @@ class TelegramApi:
         return [update.api_kwargs["written"] for update in await self._call(work, within_s=wait_s + _TIMEOUT_S)]
 
     async def deliver(self, notification: Notification) -> str:
-        return await self._call(self._put_after_migration(notification))
+        return await self._call(self._also_after_migration(lambda: self._put(notification)))
 
     async def post(self, text: str, to: str | None, instead_of: str) -> str:
         """A message that is not about an incident; see `bot.core.channel.Messenger`."""
-        return await self._call(self._post_text(render_text(text), to, instead_of))
+
+        async def send() -> str:
+            return await self._post_text(render_text(text), to, instead_of)
+
+        ours = self._chat_of(to, instead_of)[0] == str(self.chat_id)
+        return await self._call(self._also_after_migration(send) if ours else send())
+
+    def move_to(self, chat_id: int) -> None:
+        """The chat has another id from here on."""
+        logger.warning(
+            "telegram group became a supergroup; its new id is kept, and belongs into the settings",
+            extra={"setting": "channels.telegram.chat_id", "before": self.chat_id, "now": chat_id},
+        )
+        self._left.add(self.chat_id)
+        self.chat_id = chat_id
 
     async def send_reply(self, answer: TelegramReply) -> None:
         """Best effort: the request is done or refused by now, whether its reply arrives or not."""
@@ -134,7 +150,7 @@ class TelegramApi:
             logging.getLogger(name).removeFilter(self._is_safe_to_log)
 
     async def _post_text(self, text: TelegramText, to: str | None, instead_of: str) -> str:
-        chat, _, message = (instead_of or to or str(self.chat_id)).partition(":")
+        chat, message = self._chat_of(to, instead_of)
 
         async def edit(html_or_plain: str, mode: ParseMode | None) -> None:
             await self._api.edit_message_text(
@@ -157,16 +173,17 @@ class TelegramApi:
         posted = await _html_or_plain(send, text)
         return f"{posted.chat_id}:{posted.message_id}"
 
-    async def _put_after_migration(self, notification: Notification) -> str:
+    def _chat_of(self, to: str | None, instead_of: str) -> tuple[str, str]:
+        """The chat and the message in it. What was said before the chat moved is answered where it is now."""
+        chat, _, message = (instead_of or to or str(self.chat_id)).partition(":")
+        return (str(self.chat_id) if chat in map(str, self._left) else chat), message
+
+    async def _also_after_migration(self, send: Callable[[], Awaitable[Result]]) -> Result:
         try:
-            return await self._put(notification)
+            return await send()
         except ChatMigrated as migrated:
-            logger.warning(
-                "telegram group became a supergroup; its new id is used until the next start, put it into the settings",
-                extra={"setting": "channels.telegram.chat_id", "before": self.chat_id, "now": migrated.new_chat_id},
-            )
-            self.chat_id = migrated.new_chat_id
-            return await self._put(notification)
+            self.move_to(migrated.new_chat_id)
+            return await send()
 
     async def _put(self, notification: Notification) -> str:
         card_at = self._message_at(notification.ref)
