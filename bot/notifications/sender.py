@@ -290,7 +290,6 @@ class Sender:
         """It did not arrive: retry it later or, if no try can help, give it up and report that to other channels."""
         message = text.storable(trouble.message)[:500]
         written = Committed()
-        self._well_until.pop(one.channel, None)
         after = None if trouble.retry_after is None else min(trouble.retry_after, LONGEST_RETRY)
         with self._store.begin() as tx:
             outbox.count_from_end(tx, one)
@@ -303,6 +302,7 @@ class Sender:
                 again = tx.now + (self._patience.delay(one.attempts) if after is None else _longest_pause(one, after))
                 ours, outcome = outbox.mark_failed(tx, one, message, again_at=again, fault=fault), SendResult.FAILED
             failpoint("delivery.giving_back")
+        self._well_until.pop(one.channel, None)
         self._observe(one, outcome if ours else SendResult.FENCED, tx.now)
         self._on_commit(written)
         return _AGAIN
