@@ -32,25 +32,33 @@ _NO_TRIGGERS = frozenset({EventType.ACKED, EventType.RESOLVED})
 def pages_to_send_again(pages: Sequence[PageRecord], status: Status, *, newest: bool) -> list[int]:
     """The ids of the pages that are still wanted, oldest first. Pure.
 
-    Only the pages since the incident was last opened or reopened count. While it is open, its dead triggers are wanted,
-    unless a later one has arrived; of an acknowledged incident also the acknowledgement, even if it was sent: without
-    the trigger it was lost. Of a resolved one no trigger is; only its resolve, where a trigger has arrived and the
-    group has no later incident (`newest`), whose alert it would close.
+    While the incident is open, its dead triggers are wanted, unless a later one has arrived; of an acknowledged one
+    also the acknowledgement, where it died or was lost because no trigger had arrived before it. Only the pages since
+    it was last opened or reopened count; before a trigger that reopens it, the resolve that the pager never got is
+    wanted too, or the trigger would fold into the old alert. Of a resolved incident no trigger is wanted; only its
+    resolve, where a trigger has arrived and the group has no later incident (`newest`), whose alert it would close.
     """
-    current = _since_last_beginning(pages)
-    triggers = [page for page in current if page.event_type not in _NO_TRIGGERS]
-    arrived = max((page.id for page in triggers if page.state == "sent"), default=0)
+    beginning = max((place for place, page in enumerate(pages) if page.event_type in _BEGINNINGS), default=0)
+    earlier, current = pages[:beginning], pages[beginning:]
     if status is Status.RESOLVED:
-        last = current[-1] if current else None
-        closes = last is not None and last.event_type is EventType.RESOLVED and last.state == "dead"
-        return [last.id] if last is not None and closes and arrived and newest else []
-    again = [page.id for page in triggers if page.state == "dead" and page.id > arrived]
-    acks = [page for page in current if page.event_type is EventType.ACKED]
-    if status is Status.ACKED and acks:
-        last_ack = acks[-1]
-        if last_ack.state == "dead" or (again and last_ack.state == "sent" and last_ack.id > again[0]):
-            again.append(last_ack.id)
+        return _dead_resolve(pages) if newest else []
+    triggers = [page for page in current if page.event_type not in _NO_TRIGGERS]
+    arrived = [page.id for page in triggers if page.state == "sent"]
+    again = [page.id for page in triggers if page.state == "dead" and page.id > max(arrived, default=0)]
+    if again and not arrived:
+        again += _dead_resolve(earlier)
+    acks = [page for page in current if page.event_type is EventType.ACKED] if status is Status.ACKED else []
+    for ack in acks[-1:]:
+        lost = ack.state == "sent" and ack.id < min(arrived, default=ack.id + 1)
+        again += [ack.id] if ack.state == "dead" or lost else []
     return sorted(again)
+
+
+def _dead_resolve(pages: Sequence[PageRecord]) -> list[int]:
+    """The resolve that these pages end with, where it is dead and would close an alert."""
+    arrived = any(page.state == "sent" and page.event_type not in _NO_TRIGGERS for page in pages)
+    ends = [page.id for page in pages[-1:] if page.event_type is EventType.RESOLVED and page.state == "dead"]
+    return ends if arrived else []
 
 
 def send_again(tx: Tx, incident: Incident, channel: str, *, refused_only: bool) -> SentAgain:
@@ -110,8 +118,3 @@ def _make_good(tx: Tx, incident_id: int, channel: str) -> SentAgain:
     again = send_again(tx, incident, channel, refused_only=True)
     dead_messages.forget_refusals(tx, incident_id, channel)
     return again
-
-
-def _since_last_beginning(pages: Sequence[PageRecord]) -> Sequence[PageRecord]:
-    last = max((place for place, page in enumerate(pages) if page.event_type in _BEGINNINGS), default=0)
-    return pages[last:]

@@ -389,6 +389,9 @@ REOPENED, RAISED = EventType.REOPENED, EventType.SEVERITY_RAISED
         ),
         pytest.param([(OPENED, "sent"), (ACKED, "dead")], Status.ACKED, [2], id="an ack alone"),
         pytest.param([(OPENED, "dead"), (ACKED, "dead")], Status.OPEN, [1], id="an ack that no longer holds"),
+        pytest.param(
+            [(OPENED, "dead"), (ACKED, "sent"), (RAISED, "sent")], Status.ACKED, [2], id="an ack that came too early"
+        ),
         pytest.param([(OPENED, "dead"), (RAISED, "sent")], Status.OPEN, [], id="a later trigger has arrived"),
         pytest.param([(OPENED, "sent"), (RAISED, "dead")], Status.OPEN, [2], id="only the later one died"),
         pytest.param(
