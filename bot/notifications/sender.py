@@ -328,7 +328,7 @@ class Sender:
             if not page:
                 said = refusal_text(self._titles[one.channel], message)
                 return self._report_channel(tx, one.incident.id, one.channel, said) if first else Committed()
-        return self._report_failure(tx, one.incident.id, one.channel, f"{_name(one)} cannot be delivered: {message}")
+        return self._report_failure(tx, one.incident.id, one.channel, _death_text(one, trouble, message))
 
     def _notification(self, one: Claim) -> Notification:
         return Notification(
@@ -345,6 +345,12 @@ class Sender:
 
 def _longest_pause(one: Claim, asked: timedelta) -> timedelta:
     return min(asked, LONGEST_PAGE_RETRY) if one.kind is MessageKind.PAGE else asked
+
+
+def _death_text(one: Claim, trouble: Undelivered, message: str) -> str:
+    """What cannot be delivered, why, and what comes next."""
+    again = f"`resend {one.incident.id}` sends it again." if trouble.refused is None else "It is tried every minute."
+    return f"{_name(one)} cannot be delivered: {message.rstrip('.')}. {again}"
 
 
 def _name(one: Claim) -> str:

@@ -312,7 +312,8 @@ def test_a_refused_page_is_told_for_each_incident_but_only_once(house: House) ->
     house.drain(house.pagerduty)
 
     assert [len(told(house, number)) for number in (1, 2)] == [1, 1]
-    assert told(house)[0].startswith("THE PAGE for pagerduty cannot be delivered: PagerDuty refused the event (400)")
+    said = "PagerDuty refused the event (400): Invalid routing key. It is tried every minute."
+    assert told(house) == [f"THE PAGE for pagerduty cannot be delivered: {said}"]
 
 
 def test_the_page_of_an_incident_that_was_resolved_meanwhile_is_never_sent(house: House) -> None:
