@@ -312,7 +312,7 @@ class Bot:
                 oldest_s=(now - sizes[name][1]).total_seconds() if name in sizes else 0.0,
                 pause_s=pauses.get(name, timedelta(0)).total_seconds(),
             )
-            for name in sorted({*sizes, *self.channels})
+            for name in sorted({*sizes, *(name for name, channel in self.channels.items() if channel.kinds)})
         ]
 
     def _on_commit(self, committed: Committed) -> None:
