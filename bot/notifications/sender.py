@@ -267,7 +267,7 @@ class Sender:
         return after
 
     def _may_have_ailed(self, tx: Tx, channel: str) -> bool:
-        """Whether the channel has a pause or a trouble that its success ends. Looked up now and then while it works."""
+        """Whether the channel has a pause or a trouble that its success ends. Looked up every half minute at most."""
         now = time.monotonic()
         if self._well_until.get(channel, 0.0) > now:
             return False
@@ -299,7 +299,7 @@ class Sender:
                 ours, outcome = outbox.mark_dead(tx, one, message, trouble.refused), SendResult.DEAD
                 written |= self._report_death(tx, one, trouble, message) if ours else Committed()
             else:
-                again = tx.now + (self._patience.delay(one.attempts) if after is None else _longest_pause(one, after))
+                again = tx.now + (_longest_pause(one, after) if after else self._patience.delay(one.attempts))
                 ours, outcome = outbox.mark_failed(tx, one, message, again_at=again, fault=fault), SendResult.FAILED
             failpoint("delivery.giving_back")
         self._well_until.pop(one.channel, None)

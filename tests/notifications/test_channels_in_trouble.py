@@ -424,3 +424,12 @@ def test_a_resolve_is_not_sent_again_where_it_would_close_the_alert_of_a_later_i
     records = [PageRecord(id=1, event_type=OPENED, state="sent"), PageRecord(id=2, event_type=RESOLVED, state="dead")]
 
     assert pages_to_send_again(records, Status.RESOLVED, newest=False) == []
+
+
+def test_a_pause_of_no_time_is_no_reason_to_try_without_end(house: House) -> None:
+    house.hears(alert())
+    house.slack.fail_with = [down("429", after=timedelta(0))] * 5
+
+    house.drain(house.slack)
+
+    assert len(house.slack.given) == 1
