@@ -8,6 +8,7 @@ import pytest
 
 from bot.integrations.slack.channel import Slack
 from bot.integrations.telegram.channel import _limits
+from bot.store import outbox
 from tests.house import House, Mouthpiece, alert
 
 LIMITS = {"slack": Slack.limits, "telegram": _limits(-1001)}
@@ -97,3 +98,10 @@ def test_an_older_critical_that_was_late_goes_before_newer_warnings(house: House
     house.watch.release_leases()
 
     assert told_after(house, chat, "DatabaseDown") <= SOON
+
+
+@pytest.mark.parametrize(
+    ("count", "reserved"), [(1, 0), (3, 0), (4, 1), (8, 2), (20, 5), (60, 5), (120, 6), (1000, 50)]
+)
+def test_so_many_places_of_a_quota_are_for_criticals_alone(count: int, reserved: int) -> None:
+    assert outbox.reserved(count) == reserved
