@@ -19,7 +19,7 @@ GROUPS = 300
 #: The requests that post a new message, by chat.
 _POSTS = {"slack": "chat.postMessage", "telegram": "sendMessage"}
 #: Seconds after the storm at which a critical webhook comes; no more than the reserve of one minute holds.
-_MOMENTS, _QUICK = (0.0, 5.0, 16.0, 30.0, 50.0), (0.0, 5.0, 16.0)
+_MOMENTS, _QUICK = (0.0, 16.0, 20.0, 30.0, 50.0), (0.0, 5.0, 18.0, 20.0, 22.0)
 _PATIENCE_S = 30.0
 
 
