@@ -49,7 +49,7 @@ from bot.notifications.channel_text import problem_text
 from bot.notifications.sender import Sender
 from bot.store import channel_health, outbox
 from bot.store.audit_seals import Sealer
-from bot.store.channel_facts import StoredChannelFacts
+from bot.store.channel_facts import StoredKeptFacts
 from bot.store.engine import Unavailable
 from bot.store.outbox import Claim
 from bot.web import server
@@ -234,7 +234,7 @@ class Bot:
         self.web.start()
         for name, channel in self.channels.items():
             if isinstance(channel, LearningChannel):
-                channel.learn_into(StoredChannelFacts(self.store, name))
+                channel.learn_into(StoredKeptFacts(self.store, name))
             channel.start(self.dispatcher)
         self.sender.start()
         self.scheduler.start()

@@ -186,7 +186,7 @@ class UserGroupChannel(Protocol):
         ...
 
 
-class ChannelFacts(Protocol):
+class KeptFacts(Protocol):
     """What a channel has learned from its platform and needs after a restart, kept for it by name.
 
     Both calls block and never raise: without its database the bot goes on with what it knows.
@@ -203,6 +203,6 @@ class ChannelFacts(Protocol):
 class LearningChannel(Protocol):
     """A channel that keeps facts. Declared by having `learn_into`."""
 
-    def learn_into(self, facts: ChannelFacts) -> None:
+    def learn_into(self, facts: KeptFacts) -> None:
         """Called once, before `start`."""
         ...

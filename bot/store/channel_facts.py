@@ -9,8 +9,8 @@ from bot.store.engine import Store, Unavailable
 logger = logging.getLogger(__name__)
 
 
-class StoredChannelFacts:
-    """Implements `core.channel.ChannelFacts` for one channel."""
+class StoredKeptFacts:
+    """Implements `core.channel.KeptFacts` for one channel."""
 
     def __init__(self, store: Store, channel: str) -> None:
         self._store = store

@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bot.core.channel import ChannelFacts, Gateway, RateLimit, WebhookResponse
+from bot.core.channel import KeptFacts, Gateway, RateLimit, WebhookResponse
 from bot.core.errors import Rejected, Undelivered
 from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind, Notification
@@ -59,10 +59,10 @@ class Telegram:
         self._handler: UpdateHandler | None = None
         self._live: _Live | None = None
         self._menu_task: Future[None] | None = None
-        self._facts: ChannelFacts | None = None
+        self._facts: KeptFacts | None = None
         self._kept_chat = section.chat_id  #: the chat's id, as the next start will know it
 
-    def learn_into(self, facts: ChannelFacts) -> None:
+    def learn_into(self, facts: KeptFacts) -> None:
         """A group that becomes a supergroup gets another id; only the facts know it after a restart."""
         self._facts = facts
         moved: set[int] = set()

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.message import MessageKind
 from bot.integrations.telegram.channel import Telegram
-from bot.store.channel_facts import StoredChannelFacts
+from bot.store.channel_facts import StoredKeptFacts
 from tests.fakes.door import SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.house import House
@@ -166,11 +166,11 @@ def test_a_result_that_belongs_to_a_message_of_the_old_group_is_said_in_the_new_
 
 
 def test_the_database_keeps_it_for_each_channel(house: House) -> None:
-    facts = StoredChannelFacts(house.store, "telegram")
+    facts = StoredKeptFacts(house.store, "telegram")
     empty = facts.recall("a")
 
     assert facts.remember("a", "1")
     assert facts.remember("a", "2")
 
     assert (empty, facts.recall("a")) == (None, "2")
-    assert StoredChannelFacts(house.store, "slack").recall("a") is None
+    assert StoredKeptFacts(house.store, "slack").recall("a") is None
