@@ -24,6 +24,7 @@ _MANUAL = Manual(
     examples=("resend {incident}",),
     details="Messages that a chat or pager refused for good are sent again, each channel in its order. A page of a"
     " resolved incident is not.",
+    way_back="None: what was sent has been read. It changes nothing else.",
 )
 
 

@@ -209,7 +209,7 @@ def test_a_message_that_does_not_arrive_says_why_and_when_it_is_tried_again(hous
     house.drain(house.slack)
 
     assert section(house, "Notified:") == [
-        "PagerDuty: page NOT DELIVERED yet, next try 12:02: PagerDuty failed (503)",
+        "PagerDuty: page NOT DELIVERED yet, next try 12:01: PagerDuty failed (503)",
         "Slack: card NOT DELIVERED, and is not tried again: channel_not_found",
         "Telegram: card not sent yet, it waits since 12:00",
     ]

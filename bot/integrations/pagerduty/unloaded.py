@@ -20,6 +20,7 @@ class UnloadedPagerDuty:
             EventType.OPENED,
             EventType.REOPENED,
             EventType.SEVERITY_RAISED,
+            EventType.PAGED_AGAIN,
             EventType.ACKED,
             EventType.RESOLVED,
         }
