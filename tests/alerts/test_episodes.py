@@ -80,7 +80,9 @@ def delivered(*alerts: Alert) -> AlertBatch:
     return AlertBatch(source="alertmanager", group=alerts[0].group, alerts=alerts)
 
 
-def told(fingerprint: str, episode: int, *, firing: bool, severity: str = "warning", until: int | None = None) -> Alert:
+def told(
+    fingerprint: str, episode: float, *, firing: bool, severity: str = "warning", until: float | None = None
+) -> Alert:
     """One alert of group `a` or `b`, by its fingerprint's first letter; times in minutes after noon."""
     return alert(
         f"Alert-{fingerprint}",
@@ -178,6 +180,28 @@ def test_starts_that_two_alertmanagers_tell_differently_end_the_same_in_all_24_o
     ledger.commit(*story)
     [incident] = ledger.incidents.values()
     assert (incident.status, incident.firing, incident.total) == (Status.RESOLVED, 0, 2)
+
+
+#: Three firings of one alert. Each is seen by two servers, 15 s apart, and ends 20 s after the next one has begun.
+SEEN_BY_TWO = [(begins + server, firing) for begins in (0, 10, 20) for server in (0, 0.25) for firing in (True, False)]
+
+
+@given(st.lists(st.sampled_from(SEEN_BY_TWO), min_size=1, max_size=8), st.data())
+def test_firings_that_overlap_and_starts_that_were_merged_end_the_same_in_any_order(
+    seen: list[tuple[float, bool]], data: st.DataObject
+) -> None:
+    """Compared is what fires. Which of the starts of one firing have a row depends on whether its end came first."""
+    shuffled = data.draw(st.permutations([*seen, *data.draw(st.lists(st.sampled_from(seen), max_size=4))]))
+
+    def fires_after(told_in_turn: Sequence[tuple[float, bool]]) -> object:
+        ledger = Ledger(now=NOON + timedelta(hours=1))
+        for starts, firing in told_in_turn:
+            until = None if firing else starts // 10 * 10 + 10 + 1 / 3
+            ledger.commit(delivered(told("a1", starts, firing=firing, until=until)))
+        firing = {of for of, one in ledger.standings.items() if one.firing}
+        return firing, [(one.status, one.firing, one.title) for one in ledger.incidents.values() if one.firing]
+
+    assert fires_after(shuffled) == fires_after(seen)
 
 
 def test_a_late_copy_of_a_firing_does_not_undo_its_end() -> None:
