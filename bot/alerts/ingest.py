@@ -59,4 +59,5 @@ def write(tx: Tx, correlator: Correlator, subscriptions: Sequence[Subscription])
     written = timeline.write(tx, result.changes, subscriptions)
     tx.put_alerts(result.new_episodes)
     tx.update_alerts(result.updated_episodes)
+    tx.update_texts(result.retold)
     return written

@@ -29,7 +29,10 @@ class AlertsChanged(Struct, frozen=True, kw_only=True, gc=False):
     ended: int = 0  #: episodes that fired and do not now
     already_ended: int = 0  #: episodes that had already ended when they were first reported
     repeated: int = 0  #: repeated firings, long enough after a person resolved it to mean "not over"
-    lead: LeadAlert | None = None  #: the first lead of the delivery's new alerts; None when none is new
+    lead: LeadAlert | None = None  #: the lead of the delivery's new alerts that fire; None when there are none
+    leads: bool = False  #: `lead` is that of all alerts that fire now (of all it had, when none fires): it replaces
+    outranked: bool = False  #: an alert of it that does not fire may sort before its lead
+    retold: LeadAlert | None = None  #: its present lead, heard with other texts
     titles: tuple[str, ...] = ()  #: a few titles, for the timeline
     truncated: int | None = None  #: how many alerts the sender left out; None when it did not say
 

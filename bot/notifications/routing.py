@@ -8,7 +8,11 @@
 | worsened                     | edited        | yes  | trigger      |
 | eased, assigned, paged       | edited        | yes  | -            |
 | noted, undelivered           | edited        | yes  | -            |
-| alerts fired, alerts ended   | edited, last  | -    | -            |
+| alerts fired, ended, changed | edited, last  | -    | -            |
+
+A pager is asked by the worst severity of the incident whether it is its own, so that what was triggered is also
+acknowledged and resolved. A trigger is made only where it is its own by its present severity as well: a warning that
+reopens what was critical wakes nobody who is paged for critical alone.
 
 A pager's own event is sent back to it only while an older page is still unsent there, so that the older one cannot
 undo it. Ranks order each channel's queue: new critical cards first, then people's changes, then other new cards by
@@ -26,7 +30,8 @@ from bot.core.alert import Severity
 from bot.core.incident import TIMELINE_EVENTS, EventType, IncidentChange
 from bot.core.message import MessageKind, OutboxMessage, Subscription
 
-_COUNTS_ONLY = frozenset({EventType.ALERTS_FIRED, EventType.ALERTS_ENDED})
+_COUNTS_ONLY = frozenset({EventType.ALERTS_FIRED, EventType.ALERTS_ENDED, EventType.ALERTS_CHANGED})
+_TRIGGERS = frozenset({EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED})
 _BY_PEOPLE = 1
 _COUNTS = 5
 
@@ -38,7 +43,25 @@ def messages_for(change: IncidentChange, subscriptions: Sequence[Subscription]) 
     incident = change.incident
     events = tuple((event.type, event.via) for event in change.events)
     wanting = [one for one in subscriptions if one.accepts(incident)]
-    return [message for one in wanting for message in _messages(one, events, incident.severity)]
+    owed = [message for one in wanting for message in _messages(one, events, incident.severity)]
+    return owed if incident.worst is incident.severity else _without_triggers(owed, change, wanting)
+
+
+def _without_triggers(
+    owed: Sequence[OutboxMessage], change: IncidentChange, wanting: Sequence[Subscription]
+) -> list[OutboxMessage]:
+    """Without the triggers of pagers that do not accept an incident of its present severity."""
+    incident = change.incident
+    present = replace(incident, lead=str(incident.severity.rank), course=replace(incident.course, worst=None))
+    refusing = {one.name for one in wanting if not one.accepts(present)}
+    return [
+        one
+        for one in owed
+        if one.kind is not MessageKind.PAGE
+        or one.channel not in refusing
+        or one.event_index is None
+        or change.events[one.event_index].type not in _TRIGGERS
+    ]
 
 
 @lru_cache(maxsize=1024)

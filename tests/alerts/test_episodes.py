@@ -30,6 +30,7 @@ class Ledger:
     now: datetime = NOON
     standings: dict[tuple[str, str, datetime], EpisodeState] = field(default_factory=dict)
     incidents: dict[int, Incident] = field(default_factory=dict)
+    alerts: dict[tuple[str, str, datetime], Alert] = field(default_factory=dict)
     rows: count[int] = field(default_factory=lambda: count(1))
     in_parts: bool = False  #: changes are written after each delivery, still in the one commit
 
@@ -39,6 +40,13 @@ class Ledger:
 
     def episode(self, of: tuple[str, str, datetime]) -> EpisodeState | None:
         return self.standings.get(of)
+
+    def alerts_of(self, incident_id: int) -> list[Alert]:
+        return [
+            replace(self.alerts[of], firing=one.firing)
+            for of, one in self.standings.items()
+            if one.incident_id == incident_id
+        ]
 
     def commit(self, *deliveries: AlertBatch) -> None:
         fold = Correlator(self, RULES, self.now)
@@ -54,13 +62,15 @@ class Ledger:
         self._write(fold)
 
     def _write(self, fold: Correlator) -> None:
-        changes, new, moved = fold.drain()
+        changes, new, moved, retold = fold.drain()
         for change in changes:
             self.incidents[change.incident.id] = change.incident
         for one, standing in new:
             of = (one.source, one.fingerprint, standing.starts_at)
             assert of not in self.standings
             self.standings[of] = standing
+            self.alerts[of] = one
+        self.alerts.update({(one.source, one.fingerprint, standing.starts_at): one for one, standing in retold})
         of_row = {standing.row_id: of for of, standing in self.standings.items()}
         self.standings.update({of_row[standing.row_id]: standing for standing in moved})
 
@@ -138,7 +148,7 @@ def test_deliveries_that_share_a_commit_end_like_those_that_do_not(
 
 
 @given(st.lists(in_one_group, min_size=1, max_size=8))
-def test_an_incident_is_open_exactly_while_the_newest_episode_of_an_alert_of_it_fires(
+def test_an_incident_is_open_while_the_newest_episode_of_an_alert_fires_and_is_named_after_the_worst_of_them(
     deliveries: list[AlertBatch],
 ) -> None:
     ledger = Ledger()
@@ -150,6 +160,10 @@ def test_an_incident_is_open_exactly_while_the_newest_episode_of_an_alert_of_it_
         held = sum(one.incident_id == incident.id for one in ledger.standings.values())
         assert (incident.status is Status.OPEN) == (firing > 0)
         assert (incident.firing, incident.total) == (firing, held)
+        alerts = [one for one in ledger.alerts_of(incident.id) if one.firing or not firing]
+        lead = RULES.lead(alerts)
+        assert lead is not None
+        assert (incident.severity, incident.title, incident.lead) == (lead.severity, lead.title, lead.order)
 
 
 def test_a_firing_its_end_and_a_second_firing_end_the_same_in_all_24_orders() -> None:
@@ -198,8 +212,8 @@ def test_firings_that_overlap_and_starts_that_were_merged_end_the_same_in_any_or
         for starts, firing in told_in_turn:
             until = None if firing else starts // 10 * 10 + 10 + 1 / 3
             ledger.commit(delivered(told("a1", starts, firing=firing, until=until)))
-        firing = {of for of, one in ledger.standings.items() if one.firing}
-        return firing, [(one.status, one.firing, one.title) for one in ledger.incidents.values() if one.firing]
+        fires = {of for of, one in ledger.standings.items() if one.firing}
+        return fires, [(one.status, one.firing, one.title) for one in ledger.incidents.values() if one.firing]
 
     assert fires_after(shuffled) == fires_after(seen)
 

@@ -51,7 +51,7 @@ def test_the_end_of_the_last_firing_that_is_heard_after_a_new_one_began_does_not
 
 
 def test_a_late_copy_with_the_start_from_before_the_merge_is_over(house: House) -> None:
-    """Two Prometheus servers see it 15 s apart; Alertmanager took the earlier start, and a copy with the other is late."""
+    """Two servers see it 15 s apart; Alertmanager took the earlier start, and a copy with the other is late."""
     house.hears(alert(starts_at=NOON))
     house.clock.pass_by(minutes=20)
     house.hears(alert(firing=False, ends_at=NOON + minutes(19)))
