@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from msgspec.structs import replace
 
 from bot.alerts.classification import AlertRules, named
-from bot.alerts.episodes import AlertEffect, classify, recent
+from bot.alerts.episodes import AlertEffect, classify, dated, recent
 from bot.core.alert import Alert, AlertBatch, EpisodeState
 from bot.core.incident import Event, Incident, IncidentChange, Status
 from bot.incidents import lifecycle
@@ -166,6 +166,8 @@ class Correlator:
 
     def _place(self, alert: Alert, counts: _Counts) -> None:
         state = self._newest(_fingerprint_key(alert))
+        if alert.undated:
+            alert = dated(alert, state, now=self._now, late_copy=self._rules.late_copy)
         match classify(alert, state, now=self._now, late_copy=self._rules.late_copy):
             case AlertEffect.FIRED:
                 self._fire(alert, state, counts)

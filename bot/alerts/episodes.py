@@ -25,6 +25,9 @@ the end, or behind it, is a new firing (`is_same_firing`, docs/decisions/0054). 
 | has ended    | resolved, same start                         | KNOWN                                        |
 | has ended    | resolved, later start / earlier start        | UNHEARD / OVER                               |
 
+An alert without a start of its own (`Alert.undated`) has the start of the stored episode, so it continues or ends that
+one; only where that one ended long ago is it a new firing, which began when it was heard (`dated`).
+
 Only one rule uses the clock. A sender that is cut off from Prometheus times an alert out and later fires it again with
 the same startsAt; to treat that as a late copy for ever would lose it. Until `late_copy` has passed such a firing is
 doubted; then the scheduler delivers it again, unless an end came meanwhile (docs/decisions/0007). A source that sends
@@ -35,6 +38,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec.structs import replace
 
 from bot.core.alert import Alert, EpisodeState
 
@@ -49,6 +54,15 @@ class AlertEffect(StrEnum):
     KNOWN = "known"
     UNHEARD = "unheard"
     OVER = "over"
+
+
+def dated(alert: Alert, state: EpisodeState | None, *, now: datetime, late_copy: timedelta) -> Alert:
+    """The alert with a start that identifies its firing; `state` as in `classify`."""
+    if not alert.undated or state is None:
+        return alert
+    if alert.firing and not state.firing and not recent(state.ended_at, now, late_copy):
+        return alert
+    return replace(alert, starts_at=state.starts_at)
 
 
 def classify(alert: Alert, state: EpisodeState | None, *, now: datetime, late_copy: timedelta) -> AlertEffect:

@@ -50,6 +50,9 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False):
     sent_once: bool = (
         False  #: its source sends each change once, with the time of the change: an old one is never news again
     )
+    undated: bool = (
+        False  #: the source gave no start that can be right: `starts_at` is its receipt and identifies nothing
+    )
 
     @property
     def text_digest(self) -> int:

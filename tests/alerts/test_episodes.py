@@ -118,7 +118,7 @@ alerts_told = st.builds(
     st.sampled_from(sorted(SEVERITY_OF)),
     st.integers(0, 2),
     st.booleans(),
-)
+) | st.builds(lambda firing: replace(told("a3", 0, firing=firing, severity="error"), undated=True), st.booleans())
 in_one_group = st.lists(alerts_told, min_size=1, max_size=4).map(
     lambda alerts: delivered(*(one for one in alerts if one.group == alerts[0].group))
 )

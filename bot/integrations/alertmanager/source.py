@@ -44,7 +44,7 @@ _STRINGS_OF_ALERT = 12
 
 
 class AlertmanagerSource:
-    """`now` is read once for each delivery; it replaces a start that cannot be right."""
+    """`now` is read once for each delivery; it stands for a start that cannot be right (`Alert.undated`)."""
 
     name = NAME
 
@@ -235,6 +235,7 @@ def _exact(raw: object, group: str, path: str, at: tuple[Repair, datetime]) -> A
     firing = raw["status"] == "firing"
     notes = _notes_of(raw.get("annotations"), repair)
     link = _link_of(raw.get("generatorURL"), notes, repair)
+    start = repair.start(raw.get("startsAt"), now)
     return Alert(
         source=NAME,
         group=group,
@@ -242,9 +243,10 @@ def _exact(raw: object, group: str, path: str, at: tuple[Repair, datetime]) -> A
         firing=firing,
         labels=repair.labels(labels),
         annotations=repair.notes(notes),
-        starts_at=repair.start(raw.get("startsAt"), now),
+        starts_at=start or now,
         ends_at=None if firing else repair.end(raw.get("endsAt"), now),
         link=link,
+        undated=start is None,
     )
 
 
