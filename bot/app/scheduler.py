@@ -39,6 +39,8 @@ _PACES_FOR = timedelta(minutes=10)
 _CODES_FOR = timedelta(days=30)
 #: Seconds between two searches for deadlines that lie too far ahead.
 _CORRECT_EVERY_S = 15
+#: The longest time after which an incident is decided about again.
+_LOOK_AHEAD = timedelta(hours=1)
 _BOUNDS = DeadlineLimits(
     send_lease=sender.LEASE,
     run_lease=intent.LEASE,
@@ -48,6 +50,7 @@ _BOUNDS = DeadlineLimits(
     code=identity.CODE_LIFETIME,
     lock=identity.LOCKED_FOR,
     break_glass=break_glass_rules.BREAK_GLASS_LASTS,
+    look=_LOOK_AHEAD,
 )
 #: In the past by any clock.
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
