@@ -345,6 +345,7 @@ class Correlator:
         incident that had been named after another one.
         """
         rules, joined = self._rules, count.joined
+        rules.count_unknown(joined.values())
         incident = None if isinstance(of, tuple) else self._incident(of)
         firing = max(0, (incident.firing if incident else 0) + count.fired - count.ended)
         if not firing:

@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -16,7 +17,9 @@ from importlib.metadata import version
 from bot.access import unauthenticated
 from bot.access.account_linking import AccountLinking
 from bot.access.unauthenticated import UnauthenticatedRequests
+from bot.alerts import unknown_severities
 from bot.alerts.intake import Intake, IntakeResult
+from bot.alerts.unknown_severities import UnknownSeverities
 from bot.app import database_damage, interpreter
 from bot.app.build import (
     build_alert_rules,
@@ -158,6 +161,9 @@ class Bot:
         if isinstance(console, Console):
             console.print_line = self._feed_signal.send_line
         self._refusal_logged_at = 0.0
+        self._unknown_severities = UnknownSeverities(
+            build_alert_rules(settings).unknown_severity, self.meters.unknown_severities_total.inc
+        )
         self.intake = self._build_intake(subscriptions)
         self._unauthenticated = UnauthenticatedRequests(self.store, self.meters)
         self.notary = build_notary(settings, self.store, self.meters, self.channels)
@@ -182,7 +188,7 @@ class Bot:
     def _build_intake(self, subscriptions: Sequence[Subscription]) -> Intake:
         return Intake(
             self.store,
-            rules=build_alert_rules(self._settings),
+            rules=replace(build_alert_rules(self._settings), on_unknown_severity=self._unknown_severities.heard),
             subscriptions=subscriptions,
             on_commit=self._on_commit,
             observe=self._observe_intake,
@@ -205,7 +211,11 @@ class Bot:
             (self._unauthenticated.record, unauthenticated.EVERY_S),
             (upkeep, 1),
             (report_damage, database_damage.EVERY_S),
+            (self._report_unknown_severities, unknown_severities.EVERY_S),
         )
+
+    def _report_unknown_severities(self) -> None:
+        self._unknown_severities.report(self.store.now(), self.intake.take)
 
     def _build_sender(self, subscriptions: Sequence[Subscription]) -> Sender:
         return Sender(

@@ -83,6 +83,7 @@ class Course(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: present lead does.
     worst: Severity | None = None
     severity_set: bool = False  #: a person set its severity
+    never_pages: bool = False  #: the author of its lead wants that it wakes nobody
     pages: int = 1  #: how many pages were opened for it, each with a dedup_key of its own
     covered: Coverage | None = None  #: of its acknowledgement
     reopened_at: tuple[datetime, ...] = ()  #: lately

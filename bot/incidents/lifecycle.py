@@ -100,7 +100,7 @@ def opened_by_alerts(incident_id: int, key: str, alerts: AlertsChanged, *, now: 
         truncated=alerts.truncated or 0,
         version=1,
         lead=lead.order,
-        course=Course(worst=lead.severity) if alerts.outranked else EMPTY_COURSE,
+        course=_opening_course(lead, alerts),
     )
     message = _opening(fresh) if firing else f"{_opening(fresh)}. It had already ended when it was first reported."
     event_type = EventType.OPENED if firing else EventType.OPENED_RESOLVED
@@ -305,14 +305,22 @@ def _with_lead(incident: Incident, alerts: AlertsChanged, firing: int) -> Incide
     elif course.worst is None and lead.order > incident.lead:
         course = replace(course, worst=worst)
     held = _is_set_by_person(incident) and not worse
+    if (course.severity_set and not held) or course.never_pages != lead.never_pages:
+        course = replace(course, severity_set=course.severity_set and held, never_pages=lead.never_pages)
     return replace(
         incident,
         lead=lead.order,
         title=lead.title,
         severity=incident.severity if held else lead.severity,
         service=lead.service,
-        course=course if held or not course.severity_set else replace(course, severity_set=False),
+        course=course,
     )
+
+
+def _opening_course(lead: LeadAlert, alerts: AlertsChanged) -> Course:
+    if not alerts.outranked and not lead.never_pages:
+        return EMPTY_COURSE
+    return Course(worst=lead.severity if alerts.outranked else None, never_pages=lead.never_pages)
 
 
 def _is_set_by_person(incident: Incident) -> bool:

@@ -18,6 +18,7 @@ class LeadAlert(Struct, frozen=True, kw_only=True, gc=False):
     title: str
     severity: Severity
     service: str | None = None
+    never_pages: bool = False  #: its author wants that it wakes nobody, whatever pages
 
 
 class AlertsChanged(Struct, frozen=True, kw_only=True, gc=False):

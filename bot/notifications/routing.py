@@ -12,7 +12,7 @@
 
 A pager is asked by the worst severity of the incident whether it is its own, so that what was triggered is also
 acknowledged and resolved. A trigger is made only where it is its own by its present severity as well: a warning that
-reopens what was critical wakes nobody who is paged for critical alone.
+reopens what was critical wakes nobody who is paged for critical alone. What is of severity `none` triggers no pager.
 
 A pager's own event is sent back to it only while an older page is still unsent there, so that the older one cannot
 undo it. Ranks order each channel's queue: new critical cards first, then people's changes, then other new cards by
@@ -44,16 +44,18 @@ def messages_for(change: IncidentChange, subscriptions: Sequence[Subscription]) 
     events = tuple((event.type, event.via) for event in change.events)
     wanting = [one for one in subscriptions if one.accepts(incident)]
     owed = [message for one in wanting for message in _messages(one, events, incident.severity)]
-    return owed if incident.worst is incident.severity else _without_triggers(owed, change, wanting)
+    if incident.worst is incident.severity and not incident.course.never_pages:
+        return owed
+    return _without_triggers(owed, change, wanting)
 
 
 def _without_triggers(
     owed: Sequence[OutboxMessage], change: IncidentChange, wanting: Sequence[Subscription]
 ) -> list[OutboxMessage]:
-    """Without the triggers of pagers that do not accept an incident of its present severity."""
+    """Without the triggers of pagers that do not accept it as it is now."""
     incident = change.incident
     present = replace(incident, lead=str(incident.severity.rank), course=replace(incident.course, worst=None))
-    refusing = {one.name for one in wanting if not one.accepts(present)}
+    refusing = {one.name for one in wanting if incident.course.never_pages or not one.accepts(present)}
     return [
         one
         for one in owed

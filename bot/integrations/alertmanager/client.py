@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from bot.core.alert import Severity
 from bot.core.errors import OutcomeUnknown, Rejected
+from bot.core.severity_words import severity_of
 from bot.core.silences import ActiveSilence, MatchedAlert, Matcher
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.integrations.http import HttpApi
@@ -91,9 +92,9 @@ class AlertmanagerClient:
         )
 
     def _severity(self, labels: Mapping[str, str]) -> Severity:
-        """As for incidents: the first severity label with a known value, else warning."""
-        values = (labels.get(name, "").lower() for name in self._section.severity_labels)
-        return next((self._section.severity[one] for one in values if one in self._section.severity), Severity.WARNING)
+        """As for incidents."""
+        known, unknown = severity_of(labels, self._section.severity_labels, self._section.severity)
+        return known or (self._section.unknown_severity if unknown else Severity.WARNING)
 
 
 def _filter(matcher: Matcher) -> str:

@@ -72,7 +72,7 @@ def test_an_alert_is_weighed_and_named_by_its_labels(world: World) -> None:
 
     found = world.tool.matching_alerts(())
 
-    assert set(found) == {_API, MatchedAlert(title="Full", severity="warning", service="")}
+    assert set(found) == {_API, MatchedAlert(title="Full", severity="critical", service="")}
 
 
 @pytest.mark.parametrize(
