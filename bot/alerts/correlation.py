@@ -55,10 +55,12 @@ class AlertCounts:
     repeated: int = 0
     joined: dict[EpisodeKey, Alert] = field(default_factory=dict)  #: episodes to be stored in this incident
     lost: list[EpisodeKey] = field(default_factory=list)  #: episodes of this incident that ended
+    heard_again: int = 0
     retold: LeadAlert | None = None  #: the alert that names the incident, heard with other texts than before
 
     def is_empty(self) -> bool:
-        return not (self.fired or self.ended or self.already_ended or self.repeated or self.retold)
+        seen = self.fired or self.ended or self.already_ended or self.repeated
+        return not (seen or self.retold or self.heard_again)
 
     def as_transition(self, batch: AlertBatch, rules: AlertRules, chosen: LeadChoice) -> AlertsChanged:
         """The transition to apply to the incident."""
@@ -75,6 +77,8 @@ class AlertCounts:
             leads=chosen.leads,
             outranked=chosen.outranked,
             retold=self.retold,
+            heard_again=self.heard_again,
+            because=batch.because,
             titles=tuple(names)[:_NAMED],
             truncated=batch.truncated,
         )
@@ -225,6 +229,8 @@ class Correlator:
                 lead = self._rules.lead([alert])
                 if before is not None or (lead and lead.title != incident.title):  # None: of an earlier version
                     counts[incident.id].retold = lead
+        if incident is not None and incident.course.unheard is not None:
+            counts[incident.id].heard_again += 1
         if alert.sent_once or incident is None or incident.status is not Status.RESOLVED:
             return
         if recent(incident.resolved_at, self._now, self._rules.late_copy):
@@ -328,6 +334,8 @@ class Correlator:
         else:
             incident = self._incident(of)
             assert incident is not None, "an episode's incident is a foreign key"
+            if batch.group_ended and incident.key == batch.group:
+                transition = replace(transition, group_ended=True)
             change = lifecycle.change(incident, transition, now=self._now)
         home = change.incident.id
         for key in count.joined:

@@ -17,12 +17,14 @@ from importlib.metadata import version
 from bot.access import unauthenticated
 from bot.access.account_linking import AccountLinking
 from bot.access.unauthenticated import UnauthenticatedRequests
-from bot.alerts import unknown_severities
+from bot.alerts import unheard, unknown_severities
 from bot.alerts.intake import Intake, IntakeResult
+from bot.alerts.unheard import UnheardAlerts
 from bot.alerts.unknown_severities import UnknownSeverities
 from bot.app import database_damage, interpreter
 from bot.app.build import (
     build_alert_rules,
+    build_alertmanager,
     build_card_settings,
     build_channels,
     build_notary,
@@ -179,6 +181,14 @@ class Bot:
         self._chatops = chatops
         self.dispatcher, self.account_linking = chatops.dispatcher, chatops.account_linking
         self.sender = self._build_sender(subscriptions)
+        self._unheard = UnheardAlerts(
+            self.store,
+            rules=build_alert_rules(settings),
+            subscriptions=subscriptions,
+            on_commit=self._on_commit,
+            after=settings.incidents.unheard_after,
+            states=build_alertmanager(settings),
+        )
         self.scheduler = self._build_scheduler(subscriptions, chatops.upkeep.tick)
         self._alerts = build_alerts_endpoint(
             settings, submit=self.intake.take, quarantine=self.intake.keep, on_refused=self._on_sender_refused
@@ -212,6 +222,7 @@ class Bot:
             (upkeep, 1),
             (report_damage, database_damage.EVERY_S),
             (self._report_unknown_severities, unknown_severities.EVERY_S),
+            (self._unheard.tick, unheard.EVERY_S),
         )
 
     def _report_unknown_severities(self) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy import make_url
@@ -230,18 +231,21 @@ def build_policy(settings: Settings) -> Policy:
 
 def build_tools(settings: Settings, now: Callable[[], datetime]) -> Tools:
     """Builds the clients that actions may use. One without a section is absent, and its SDK is not imported."""
-    section = settings.sources.alertmanager
-    services = build_alert_rules(settings).services
-    silences = None
-    if section is not None and section.api_url is not None:
-        made = import_module("bot.integrations.alertmanager.client").AlertmanagerClient
-        silences = made(section, partial(service_of, services=services))
     metrics = (
         None
         if settings.metrics is None
         else import_module("bot.integrations.prometheus.client").PrometheusClient(settings.metrics)
     )
-    return Tools(now=now, silences=silences, metrics=metrics, targets=_build_targets(settings))
+    return Tools(now=now, silences=build_alertmanager(settings), metrics=metrics, targets=_build_targets(settings))
+
+
+def build_alertmanager(settings: Settings) -> Any:
+    """Builds the client of Alertmanager's API; None without its address. Any: its module is imported only if used."""
+    section = settings.sources.alertmanager
+    if section is None or section.api_url is None:
+        return None
+    made = import_module("bot.integrations.alertmanager.client").AlertmanagerClient
+    return made(section, partial(service_of, services=build_alert_rules(settings).services))
 
 
 def _build_targets(settings: Settings) -> ServiceTargets | None:

@@ -70,6 +70,8 @@ class AlertBatch(Struct, frozen=True, kw_only=True, gc=False):
     alerts: tuple[Alert, ...]
     body: bytes = b""  #: as received, in case it has to be quarantined
     truncated: int = 0  #: how many alerts the sender left out; being left out does not end an alert
+    group_ended: bool = False  #: the sender says that the group is over, and names each alert that it tells of
+    because: str = ""  #: why the bot itself ends these alerts; "" for what a source delivered
     rejected: tuple[tuple[str, str], ...] = ()  #: (path, reason) of single alerts that could not be read
     repairs: tuple[str, ...] = ()  #: what was repaired in the payload, for the answer and the log
     #: (code, reason) to quarantine the body although its alerts could be read.

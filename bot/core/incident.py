@@ -76,6 +76,13 @@ class Coverage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     places: tuple[str, ...] = ()  #: where they fired
 
 
+class Unheard(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The source said that the group has ended, and never that each of its alerts has."""
+
+    since: datetime
+    why: str = ""  #: why they are kept nevertheless, as a clause about them; "" while it is not known
+
+
 class Course(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What happened to an incident, as far as later decisions depend on it. Most incidents need nothing of it."""
 
@@ -84,6 +91,7 @@ class Course(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     worst: Severity | None = None
     severity_set: bool = False  #: a person set its severity
     never_pages: bool = False  #: the author of its lead wants that it wakes nobody
+    unheard: Unheard | None = None  #: of the alerts that fire
     pages: int = 1  #: how many pages were opened for it, each with a dedup_key of its own
     covered: Coverage | None = None  #: of its acknowledgement
     reopened_at: tuple[datetime, ...] = ()  #: lately
@@ -129,6 +137,17 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     def pages(self) -> int:
         """How many pages were opened for it; the current one has this number."""
         return self.course.pages
+
+    @property
+    def unheard_clause(self) -> str:
+        """As "1 alert not heard of since 14:20 UTC", or why it is kept open; "" when all alerts are heard of."""
+        unheard = self.course.unheard
+        if unheard is None or not self.firing or self.status is Status.RESOLVED:
+            return ""
+        if unheard.why:
+            return unheard.why
+        count = "1 alert" if self.firing == 1 else f"{self.firing} alerts"
+        return f"{count} not heard of since {unheard.since:%H:%M} UTC"
 
     @property
     def page_key(self) -> str:

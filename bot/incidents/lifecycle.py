@@ -37,7 +37,7 @@ from msgspec.structs import replace
 
 from bot.core.alert import Severity
 from bot.core.errors import Rejected
-from bot.core.incident import EMPTY_COURSE, Course, Event, EventType, Incident, IncidentChange, Status
+from bot.core.incident import EMPTY_COURSE, Course, Event, EventType, Incident, IncidentChange, Status, Unheard
 from bot.core.incident_marker import micros_of
 from bot.incidents.transitions import (
     Acknowledge,
@@ -46,6 +46,7 @@ from bot.incidents.transitions import (
     AlertsChanged,
     Assign,
     DeliveryFailed,
+    KeepUnheard,
     LeadAlert,
     OpenIncident,
     PageSomeone,
@@ -69,6 +70,8 @@ def change(incident: Incident, transition: Transition, *, now: datetime) -> Inci
     match transition:
         case AlertsChanged():
             return _by_alerts(incident, transition, now)
+        case KeepUnheard():
+            return _kept_unheard(incident, transition, now)
         case ActionReported():
             return _changed(incident, now, (transition.type, transition.by, transition.text, transition.via))
         case DeliveryFailed():
@@ -131,7 +134,7 @@ def opened_by_person(incident_id: int, transition: OpenIncident, *, now: datetim
 def _by_alerts(incident: Incident, alerts: AlertsChanged, now: datetime) -> IncidentChange:
     firing = max(0, incident.firing + alerts.fired - alerts.ended)
     updated = replace(
-        _with_lead(incident, alerts, firing),
+        _with_unheard(_with_lead(incident, alerts, firing), alerts, firing, now),
         firing=firing,
         total=incident.total + alerts.fired - alerts.refired + alerts.already_ended,
         truncated=incident.truncated if alerts.truncated is None else alerts.truncated,
@@ -177,15 +180,22 @@ def _reworded(incident: Incident, updated: Incident, alerts: AlertsChanged) -> I
     elif alerts.retold:
         said = f"It says now: {updated.title}" if updated.title != incident.title else "Its alert has other texts now."
         yield EventType.ALERTS_CHANGED, alerts.source, said, ""
+    if alerts.heard_again and incident.course.unheard:
+        yield EventType.ALERTS_CHANGED, alerts.source, f"{_count(alerts.heard_again)} heard of again.", ""
 
 
 def _ends(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
     if not alerts.ended:
         return
+    because = f"{alerts.because} " if alerts.because else ""
     if incident.status is not Status.RESOLVED and not updated.firing:
-        yield EventType.RESOLVED, alerts.source, "All alerts have ended.", ""
+        yield EventType.RESOLVED, alerts.source, f"{because}All alerts have ended.", ""
+    elif updated.course.unheard and not incident.course.unheard:
+        said = f"{alerts.source} says that the group has ended, and nothing about {_count(updated.firing)}"
+        yield EventType.ALERTS_ENDED, alerts.source, f"{_count(alerts.ended)} ended. {said}.", ""
     else:
-        yield EventType.ALERTS_ENDED, alerts.source, f"{_count(alerts.ended)} ended, {updated.firing} still firing.", ""
+        said = f"{because}{_count(alerts.ended)} ended, {updated.firing} still firing."
+        yield EventType.ALERTS_ENDED, alerts.source, said, ""
 
 
 def _by_person(incident: Incident, transition: PersonTransition, now: datetime) -> IncidentChange:
@@ -236,6 +246,8 @@ def _resolved(incident: Incident, transition: Resolve, now: datetime) -> Inciden
     if incident.firing:
         message = f"{transition.name} resolved it while {_count(incident.firing)} still fired."
     done = replace(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
+    if done.course.unheard:
+        done = replace(done, course=replace(done.course, unheard=None))
     return _changed(done, now, (EventType.RESOLVED, transition.by, message, transition.via))
 
 
@@ -315,6 +327,24 @@ def _with_lead(incident: Incident, alerts: AlertsChanged, firing: int) -> Incide
         service=lead.service,
         course=course,
     )
+
+
+def _with_unheard(incident: Incident, alerts: AlertsChanged, firing: int, now: datetime) -> Incident:
+    """The group's word that it has ended holds until one of its alerts is heard of again, or all have ended."""
+    before = unheard = incident.course.unheard
+    if not firing or alerts.fired or alerts.repeated or alerts.heard_again:
+        unheard = None
+    elif before is None and alerts.group_ended and alerts.ended and incident.status is not Status.RESOLVED:
+        unheard = Unheard(since=now)
+    return incident if unheard is before else replace(incident, course=replace(incident.course, unheard=unheard))
+
+
+def _kept_unheard(incident: Incident, transition: KeepUnheard, now: datetime) -> IncidentChange:
+    unheard = incident.course.unheard
+    if unheard is None or unheard.why == transition.why:
+        return IncidentChange(incident=incident)
+    kept = replace(incident, course=replace(incident.course, unheard=replace(unheard, why=transition.why)))
+    return _changed(kept, now, (EventType.ALERTS_CHANGED, transition.source, f"Kept open: {transition.why}.", ""))
 
 
 def _opening_course(lead: LeadAlert, alerts: AlertsChanged) -> Course:

@@ -34,8 +34,18 @@ class AlertsChanged(Struct, frozen=True, kw_only=True, gc=False):
     leads: bool = False  #: `lead` is that of all alerts that fire now (of all it had, when none fires): it replaces
     outranked: bool = False  #: an alert of it that does not fire may sort before its lead
     retold: LeadAlert | None = None  #: its present lead, heard with other texts
+    heard_again: int = 0  #: repeated firings, where its alerts had not been heard of since the end of the group
+    group_ended: bool = False  #: the sender says that all of the group is over; it has left out what fires on
+    because: str = ""  #: why the bot itself ended them
     titles: tuple[str, ...] = ()  #: a few titles, for the timeline
     truncated: int | None = None  #: how many alerts the sender left out; None when it did not say
+
+
+class KeepUnheard(Struct, frozen=True, kw_only=True, gc=False):
+    """Its alerts, which are not heard of, are kept: `why` says what the source said when it was asked."""
+
+    source: str
+    why: str
 
 
 class Acknowledge(Struct, frozen=True, kw_only=True, gc=False):
@@ -128,4 +138,4 @@ class ActionReported(Struct, frozen=True, kw_only=True, gc=False):
 
 
 PersonTransition = Acknowledge | Resolve | Reopen | Assign | SetSeverity | AddNote | PageSomeone
-Transition = AlertsChanged | DeliveryFailed | ActionReported | PersonTransition
+Transition = AlertsChanged | KeepUnheard | DeliveryFailed | ActionReported | PersonTransition
