@@ -163,9 +163,6 @@ class Bot:
         if isinstance(console, Console):
             console.print_line = self._feed_signal.send_line
         self._refusal_logged_at = 0.0
-        self._unknown_severities = UnknownSeverities(
-            build_alert_rules(settings).unknown_severity, self.meters.unknown_severities_total.inc
-        )
         self.intake = self._build_intake(subscriptions)
         self._unauthenticated = UnauthenticatedRequests(self.store, self.meters)
         self.notary = build_notary(settings, self.store, self.meters, self.channels)
@@ -181,14 +178,6 @@ class Bot:
         self._chatops = chatops
         self.dispatcher, self.account_linking = chatops.dispatcher, chatops.account_linking
         self.sender = self._build_sender(subscriptions)
-        self._unheard = UnheardAlerts(
-            self.store,
-            rules=build_alert_rules(settings),
-            subscriptions=subscriptions,
-            on_commit=self._on_commit,
-            after=settings.incidents.unheard_after,
-            states=build_alertmanager(settings),
-        )
         self.scheduler = self._build_scheduler(subscriptions, chatops.upkeep.tick)
         self._alerts = build_alerts_endpoint(
             settings, submit=self.intake.take, quarantine=self.intake.keep, on_refused=self._on_sender_refused
@@ -196,9 +185,12 @@ class Bot:
         self.web = server.Server(self._build_web(), listener)
 
     def _build_intake(self, subscriptions: Sequence[Subscription]) -> Intake:
+        rules = build_alert_rules(self._settings)
+        count = self.meters.unknown_severities_total.inc
+        self._unknown_severities = UnknownSeverities(rules.unknown_severity, count)
         return Intake(
             self.store,
-            rules=replace(build_alert_rules(self._settings), on_unknown_severity=self._unknown_severities.heard),
+            rules=replace(rules, on_unknown_severity=self._unknown_severities.heard),
             subscriptions=subscriptions,
             on_commit=self._on_commit,
             observe=self._observe_intake,
@@ -211,18 +203,28 @@ class Bot:
             on_commit=self._on_commit,
             take=self.intake.take,
             late_copy=self._settings.incidents.late_copy,
-            ticks=self._ticks(upkeep),
+            ticks=self._ticks(upkeep, subscriptions),
         )
 
-    def _ticks(self, upkeep: Callable[[], None]) -> tuple[tuple[Callable[[], None], int], ...]:
+    def _ticks(
+        self, upkeep: Callable[[], None], subscriptions: Sequence[Subscription]
+    ) -> tuple[tuple[Callable[[], None], int], ...]:
         report_damage = DamageAlert(self.store, self.intake.take).report
+        look_for_unheard = UnheardAlerts(
+            self.store,
+            rules=build_alert_rules(self._settings),
+            subscriptions=subscriptions,
+            on_commit=self._on_commit,
+            after=self._settings.incidents.unheard_after,
+            states=build_alertmanager(self._settings),
+        ).tick
         return (
             *self.notary.ticks(),
             (self._unauthenticated.record, unauthenticated.EVERY_S),
             (upkeep, 1),
             (report_damage, database_damage.EVERY_S),
             (self._report_unknown_severities, unknown_severities.EVERY_S),
-            (self._unheard.tick, unheard.EVERY_S),
+            (look_for_unheard, unheard.EVERY_S),
         )
 
     def _report_unknown_severities(self) -> None:
