@@ -201,9 +201,8 @@ class Correlator:
             if same:
                 count.refired += same.incident_id == home
                 present = home if isinstance(home, int) else None
-                self._hear_texts(
-                    alert, EpisodeState(row_id=same.row_id, incident_id=present, starts_at=same.starts_at, firing=True)
-                )
+                refired = EpisodeState(row_id=same.row_id, incident_id=present, starts_at=same.starts_at, firing=True)
+                self._touch(alert, self._hear_texts(alert, refired))
                 return
         self._supersede(alert, state, counts)
         digest = alert.text_digest
@@ -213,9 +212,9 @@ class Correlator:
         )
 
     def _hear_texts(self, alert: Alert, state: EpisodeState) -> EpisodeState:
-        """Keep its texts and its link as they are now; returns the episode with their digest."""
+        """Keep the alert with its texts and its link as they are now; returns the episode with their digest."""
         key = _episode_key(alert)
-        self._touch(alert, state := replace(state, text_digest=alert.text_digest))
+        self._layer.touched[key] = state = replace(state, text_digest=alert.text_digest)
         unstored = key in self._layer.new or key in self._kept.new
         (self._layer.new if unstored else self._layer.heard)[key] = alert
         return state
@@ -225,6 +224,7 @@ class Correlator:
         incident = self._incident(state.incident_id)
         if alert.text_digest != state.text_digest:
             before, state = state.text_digest, self._hear_texts(alert, state)
+            self._touch(alert, state)
             if incident is not None and _leads(incident, _episode_key(alert)):
                 lead = self._rules.lead([alert])
                 if before is not None or (lead and lead.title != incident.title):  # None: of an earlier version
@@ -276,7 +276,7 @@ class Correlator:
         count = counts[self._home(alert, None)]
         count.already_ended += 1
         count.joined[key] = alert
-        self._layer.touched[key] = state
+        self._hear_texts(alert, state)
 
     def _over(self, alert: Alert, current: EpisodeState | None, counts: _Counts) -> None:
         """An episode that another one supersedes or covers: it has ended, even if this delivery says firing."""

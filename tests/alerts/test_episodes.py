@@ -196,6 +196,21 @@ def test_starts_that_two_alertmanagers_tell_differently_end_the_same_in_all_24_o
     assert (incident.status, incident.firing, incident.total) == (Status.RESOLVED, 0, 2)
 
 
+def test_what_had_ended_before_it_was_heard_names_what_is_over_also_if_all_comes_in_one_commit() -> None:
+    story = [
+        delivered(told("a2", 1, firing=False, severity="critical")),
+        delivered(told("a1", 1, firing=True), told("a2", 1, firing=True, severity="critical")),
+        delivered(told("a1", 1, firing=False)),
+    ]
+
+    shared = Ledger()
+    shared.commit(story[0])
+    shared.commit(*story[1:])
+
+    assert shared.state() == state_of(story)
+    assert [one.title for one in shared.incidents.values()] == ["Alert-a2"]
+
+
 #: Three firings of one alert. Each is seen by two servers, 15 s apart, and ends 20 s after the next one has begun.
 SEEN_BY_TWO = [(begins + server, firing) for begins in (0, 10, 20) for server in (0, 0.25) for firing in (True, False)]
 
