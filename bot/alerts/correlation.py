@@ -102,8 +102,8 @@ class EpisodeLookup(Protocol):
 
     def episode(self, of: tuple[str, str, datetime]) -> EpisodeState | None: ...
 
-    def alerts_of(self, incident_id: int) -> list[Alert]:
-        """All episodes of the incident as they are stored, the ended ones too."""
+    def alerts_of(self, incident_id: int, *, ended: bool) -> list[Alert]:
+        """The episodes of the incident that fire, as they are stored; with `ended`, all of them."""
         ...
 
 
@@ -359,29 +359,27 @@ class Correlator:
         if not firing:
             if incident is None or incident.course.worst is None:
                 return LeadChoice(rules.lead(joined.values()))
-            return LeadChoice(rules.lead(self._alerts_in(incident.id, count).values()), leads=True)
+            return LeadChoice(rules.lead(self._alerts_in(incident.id, count, ended=True)), leads=True)
         new = [alert for key, alert in joined.items() if self._layer.touched[key].firing]
         outranked = len(new) < len(joined)
         if incident is None or firing <= len(new):
             return LeadChoice(rules.lead(new), leads=True, outranked=outranked)
         if any(_leads(incident, key) for key in count.lost):
-            fire_on = [alert for alert in self._alerts_in(incident.id, count).values() if alert.firing]
+            fire_on = self._alerts_in(incident.id, count, ended=False)
             return LeadChoice(rules.lead(fire_on), leads=True, outranked=True)
         return LeadChoice(rules.lead(new), outranked=outranked)
 
-    def _alerts_in(self, incident_id: int, count: AlertCounts) -> dict[EpisodeKey, Alert]:
-        """All alerts of the incident, with what this commit has not written yet. `firing` is right in each."""
-        found = {_episode_key(alert): alert for alert in self._stored.alerts_of(incident_id)}
+    def _alerts_in(self, incident_id: int, count: AlertCounts, *, ended: bool) -> list[Alert]:
+        """The alerts of the incident that fire, also by what is not written yet; with `ended`, all of them."""
+        found = {_episode_key(alert): alert for alert in self._stored.alerts_of(incident_id, ended=ended)}
         for overlay in (self._kept, self._layer):
             for key, state in overlay.touched.items():
                 alert = overlay.new.get(key) or overlay.heard.get(key) or found.get(key) or count.joined.get(key)
                 if alert is None or (state.incident_id != incident_id and key not in count.joined):
                     found.pop(key, None)
-                elif alert.firing != state.firing:
-                    found[key] = replace(alert, firing=state.firing)
                 else:
-                    found[key] = alert
-        return found
+                    found[key] = alert if alert.firing == state.firing else replace(alert, firing=state.firing)
+        return [alert for alert in found.values() if alert.firing or ended]
 
     def _settle(self, key: EpisodeKey, home: int) -> None:
         """Store the episode in that incident."""

@@ -114,9 +114,10 @@ class Tx:
         )
         return None if row is None else episode_state_of(row)
 
-    def alerts_of(self, incident_id: int) -> list[Alert]:
-        """All episodes of the incident, as the alerts that were heard. Each is as it is stored: firing or ended."""
-        rows = self.sql.rows(f"SELECT {SELECT_ALERT} WHERE a.incident_id = ?", incident_id)
+    def alerts_of(self, incident_id: int, *, ended: bool) -> list[Alert]:
+        """The episodes of the incident that fire, as the alerts that were heard; with `ended`, all of them."""
+        only = "" if ended else " AND a.firing = 1"
+        rows = self.sql.rows(f"SELECT {SELECT_ALERT} WHERE a.incident_id = ?{only}", incident_id)
         return [alert_of(row) for row in rows]
 
     def incidents(self, ids: Sequence[int]) -> dict[int, Incident]:

@@ -41,11 +41,11 @@ class Ledger:
     def episode(self, of: tuple[str, str, datetime]) -> EpisodeState | None:
         return self.standings.get(of)
 
-    def alerts_of(self, incident_id: int) -> list[Alert]:
+    def alerts_of(self, incident_id: int, *, ended: bool) -> list[Alert]:
         return [
             replace(self.alerts[of], firing=one.firing)
             for of, one in self.standings.items()
-            if one.incident_id == incident_id
+            if one.incident_id == incident_id and (one.firing or ended)
         ]
 
     def commit(self, *deliveries: AlertBatch) -> None:
@@ -160,7 +160,7 @@ def test_an_incident_is_open_while_the_newest_episode_of_an_alert_fires_and_is_n
         held = sum(one.incident_id == incident.id for one in ledger.standings.values())
         assert (incident.status is Status.OPEN) == (firing > 0)
         assert (incident.firing, incident.total) == (firing, held)
-        alerts = [one for one in ledger.alerts_of(incident.id) if one.firing or not firing]
+        alerts = [one for one in ledger.alerts_of(incident.id, ended=True) if one.firing or not firing]
         lead = RULES.lead(alerts)
         assert lead is not None
         assert (incident.severity, incident.title, incident.lead) == (lead.severity, lead.title, lead.order)
