@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.core.alert import Alert, Severity
@@ -11,6 +11,7 @@ from bot.core.severity_words import NEVER_PAGED, fold, severity_of
 from bot.incidents.transitions import LeadAlert
 from bot.notifications.alert_texts import name_of, summary_of
 from bot.notifications.places import PLACE_ORDER, cut, where
+from bot.notifications.templates import TITLE, AlertFacts, Templates
 
 _TITLE = 200
 
@@ -32,6 +33,7 @@ class AlertRules:
     severity_labels: Sequence[str] = ("severity", "priority", "level")
     services: Sequence[Service] = ()
     place_order: Sequence[str] = PLACE_ORDER  #: the labels that say where, from the widest place to the narrowest
+    templates: Templates = field(default_factory=Templates)
     late_copy: timedelta = timedelta(minutes=5)  #: how long after its end a firing counts as a delayed copy
     reopen_within: timedelta = timedelta(
         hours=1
@@ -63,7 +65,27 @@ class AlertRules:
         rated = [(self.severity(one.labels), one) for one in alerts]
         if not rated:
             return None
-        return _lead(*min(rated, key=_order), self)
+        severity, alert = min(rated, key=_order)
+        service = service_of(alert.labels, self.services)
+        return LeadAlert(
+            order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
+            title=self._title(alert, severity, service),
+            severity=severity,
+            service=service,
+            never_pages=severity is Severity.INFO and self.is_never_paged(alert.labels),
+        )
+
+    def _title(self, alert: Alert, severity: Severity, service: str | None) -> str:
+        facts = AlertFacts(
+            labels=alert.labels,
+            annotations=alert.annotations,
+            source=alert.source,
+            group=alert.group,
+            severity=severity,
+            service=service,
+        )
+        written = self.templates.text(TITLE, facts, _TITLE)
+        return " ".join(written.split()) if written else title_of(alert, self.place_order)
 
 
 def _order(rated: tuple[Severity, Alert]) -> tuple[int, datetime, str]:
@@ -84,17 +106,6 @@ def title_of(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
 def named(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
     """What and where."""
     return f"{name_of(alert.labels, alert.group)} {where(alert.labels, order)}".rstrip()
-
-
-def _lead(severity: Severity, alert: Alert, rules: AlertRules) -> LeadAlert:
-    """The lead, with `order` as a text that sorts like `_order`."""
-    return LeadAlert(
-        order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
-        title=title_of(alert, rules.place_order),
-        severity=severity,
-        service=service_of(alert.labels, rules.services),
-        never_pages=severity is Severity.INFO and rules.is_never_paged(alert.labels),
-    )
 
 
 def service_of(labels: Mapping[str, str], services: Sequence[Service]) -> str | None:

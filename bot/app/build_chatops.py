@@ -23,23 +23,27 @@ from bot.alerts.intake import IntakeResult
 from bot.app.build import (
     build_account_linking,
     build_alert_rules,
+    build_card_settings,
     build_people,
     build_policy,
-    build_tools,
     flagger_tokens,
 )
+from bot.app.build_tools import build_tools
 from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
 from bot.chatops.registry import args_of, known_names
 from bot.config.settings import Settings
+from bot.core.action import Tools
 from bot.core.alert import AlertBatch
-from bot.core.channel import AccountVerifier, Channel, Messenger
+from bot.core.channel import AccountVerifier, ChannelFacts, Messenger
 from bot.core.command import KnownNames
 from bot.core.incident import OnCommit
+from bot.core.manual import Facility
 from bot.core.message import Subscription
 from bot.core.registry import Registry
 from bot.core.request import Reply, Request
+from bot.notifications.card import CardSettings
 from bot.store import runs
 from bot.store.engine import Store, Unavailable
 from bot.store.flagger_gates import FlaggerGates
@@ -73,20 +77,23 @@ def build_chatops(
     settings: Settings,
     store: Store,
     *,
-    channels: Mapping[str, Channel],
+    channels: Mapping[str, ChannelFacts],
     subscriptions: Sequence[Subscription],
     on_commit: OnCommit,
     seal: Seal,
     take: Take,
+    tools: Tools | None = None,
     wait_for_results: bool = False,
 ) -> ChatOps:
     """Builds the command side.
 
-    `take`: `Intake.take`, for the bot's own alerts about runs. `wait_for_results`: replies wait for slow runs to end.
+    `take`: `Intake.take`, for the bot's own alerts about runs. `tools`: by default all clients, built now.
+    `wait_for_results`: replies wait for slow runs to end.
     """
-    registry = Registry(commands=commands.find(), actions=commands.actions())
+    tools = tools or build_tools(settings, store.now)
+    registry = _build_registry(settings, channels, tools)
     linking = build_account_linking(settings, channels)
-    names = partial(known_names, build_people(settings), _services(settings), registry)
+    names = partial(known_names, build_people(settings), _services(settings))
     authorizer = _build_authorizer(settings, linking, names, channels)
     break_glass = _build_break_glass(settings, authorizer, subscriptions)
     gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
@@ -95,7 +102,7 @@ def build_chatops(
         store=store,
         registry=registry,
         args_of=partial(args_of, registry),
-        tools=replace(build_tools(settings, store.now), gates=gates if flagger_tokens(settings) else None),
+        tools=replace(tools, gates=gates if flagger_tokens(settings) else None),
         subscriptions=subscriptions,
         on_commit=on_commit,
         seal=seal,
@@ -104,7 +111,28 @@ def build_chatops(
         authorizer=authorizer,
         wait_for_result=wait_for_results,
     )
-    return _joined(parts, break_glass, linking, gates, channels)
+    return _joined(parts, break_glass, linking, gates, channels, cards=build_card_settings(settings))
+
+
+def _build_registry(settings: Settings, channels: Mapping[str, ChannelFacts], tools: Tools) -> Registry:
+    facilities = facilities_of(settings, channels, silences=tools.silences is not None)
+    return Registry(commands=commands.find(), actions=commands.actions(), facilities=facilities)
+
+
+def facilities_of(settings: Settings, channels: Mapping[str, ChannelFacts], *, silences: bool) -> frozenset[Facility]:
+    """What this installation has of the things that verbs need. `silences`: Alertmanager's API can be called."""
+    placed = [one for one in settings.services if one.workload and one.cluster in settings.clusters]
+    gated = flagger_tokens(settings)
+    provided = {
+        Facility.CLUSTER: bool(settings.clusters),
+        Facility.WORKLOAD: bool(placed),
+        Facility.ROLLOUT: any((one.workload or "").startswith("rollout/") for one in placed),
+        Facility.FLAGGER: any(one.cluster in gated for one in placed),
+        Facility.SILENCES: silences,
+        Facility.ACCOUNTS: any(one.accounts for one in channels.values()),
+        Facility.BREAK_GLASS: any(one.break_glass for one in settings.roles.values()),
+    }
+    return frozenset(one for one, present in provided.items() if present)
 
 
 def _joined(
@@ -112,11 +140,13 @@ def _joined(
     break_glass: BreakGlass,
     linking: AccountLinking,
     gates: FlaggerGates,
-    channels: Mapping[str, Channel],
+    channels: Mapping[str, ChannelFacts],
+    *,
+    cards: CardSettings,
 ) -> ChatOps:
     runner = Runner(parts)
     live_answers = LiveAnswers({} if parts.wait_for_result else parts.reports.messengers)
-    dispatcher = _build_dispatcher(parts, break_glass, channels, runner, live_answers)
+    dispatcher = _build_dispatcher(parts, break_glass, channels, runner, live_answers, cards=cards)
     return ChatOps(
         dispatcher=dispatcher,
         account_linking=linking,
@@ -150,9 +180,11 @@ def is_still_allowed(authorizer: Authorizer, registry: Registry, tx: Tx, run_id:
 def _build_dispatcher(
     parts: RunnerParts,
     break_glass: BreakGlass,
-    channels: Mapping[str, Channel],
+    channels: Mapping[str, ChannelFacts],
     runner: Runner,
     live_answers: LiveAnswers,
+    *,
+    cards: CardSettings,
 ) -> Dispatcher:
     verifiers = {name: one for name, one in channels.items() if isinstance(one, AccountVerifier)}
     return Dispatcher(
@@ -164,6 +196,7 @@ def _build_dispatcher(
         runner=runner,
         live_answers=live_answers,
         on_commit=parts.on_commit,
+        cards=cards,
     )
 
 
@@ -187,7 +220,10 @@ def _services(settings: Settings) -> tuple[str, ...]:
 
 
 def _build_authorizer(
-    settings: Settings, linking: AccountLinking, names: Callable[[Request], KnownNames], channels: Mapping[str, Channel]
+    settings: Settings,
+    linking: AccountLinking,
+    names: Callable[[Request], KnownNames],
+    channels: Mapping[str, ChannelFacts],
 ) -> Authorizer:
     return Authorizer(
         policy=build_policy(settings),

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 
 from bot.core.command import KnownNames
 from bot.core.errors import Rejected
+from bot.lib.similar_words import offer, similar
 
 _BLANK = " \t"
 _MOST_SHOWN = 40
@@ -113,11 +114,18 @@ def shorten(message: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant: one that looks the same, else one of similar spelling; else None."""
+    near = nearest_names(word, known, 1)
+    return near[0] if near else None
+
+
+def nearest_names(word: str, known: Iterable[str], most: int) -> list[str]:
+    """The known names that may have been meant, the most similar first."""
+    known = list(known)
     folded = unicodedata.normalize("NFKC", word[:80]).casefold().translate(_LOOKALIKES).strip("@")
     by_tail = {name.rpartition("/")[2].casefold(): name for name in sorted(known, reverse=True)}
     forms = by_tail | {name.casefold(): name for name in by_tail.values()} | {name.casefold(): name for name in known}
-    near = [folded] if folded in forms else get_close_matches(folded, forms, n=1)
-    return forms[near[0]] if near else None
+    near = [folded] if folded in forms else get_close_matches(folded, forms, n=most)
+    return list(dict.fromkeys(forms[one] for one in near))
 
 
 def list_names(names: Collection[str]) -> str:
@@ -154,11 +162,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def unknown_verb(verb: str, known: Iterable[str]) -> Rejected:
-    """The refusal of an unknown verb, with the most similar one that exists."""
-    verbs = sorted(known)
-    near = get_close_matches(verb, verbs, n=1)
+    """The refusal of an unknown verb, with the most similar ones that exist. Nothing runs a guess."""
+    verbs = list(known)
+    folded = unicodedata.normalize("NFKC", verb[:80]).casefold().translate(_LOOKALIKES)
+    near = [folded] if folded in verbs else similar(folded, verbs)
     if near:
-        message = f"No command {verb[:40]!r}. Did you mean `{near[0]}`? Nothing was done."
+        message = f"No command {verb[:40]!r}.{offer(near)} Nothing was done."
     else:
         message = f"No command {verb[:40]!r}. Nothing was done. `help` lists the commands that you may use."
     return Rejected(message, code="unknown_command")

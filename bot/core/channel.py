@@ -63,7 +63,7 @@ class Gateway(Protocol):
         ...
 
     def menu(self) -> Sequence[CommandInfo]:
-        """All verbs, whoever may use them; from memory, without blocking."""
+        """The verbs that this installation can do, whoever may use them; from memory, without blocking."""
         ...
 
 
@@ -84,19 +84,28 @@ class WebhookResponse:
     content_type: str = "text/plain; charset=utf-8"
 
 
-class Channel(Protocol):
+class ChannelFacts(Protocol):
+    """What the rest of the bot has to know of a channel, whether or not it runs."""
+
+    name: str
+    kinds: frozenset[MessageKind]  #: the kinds of message it takes
+    event_types: frozenset[EventType]  #: the events it is notified about
+    accounts: bool  #: people have accounts there, which the settings name and people may link
+    pages: bool  #: it wakes people by name, so whoever acknowledges there was paged for the incident
+
+    def accepts(self, incident: Incident) -> bool:
+        """Whether the channel handles this incident at all; the answer never changes for one incident."""
+        ...
+
+
+class Channel(ChannelFacts, Protocol):
     """One chat or pager, built from its own section of the settings alone.
 
     `deliver` blocks, keeps no state of the incident, and may be called twice for one key.
     """
 
-    name: str
-    kinds: frozenset[MessageKind]  #: the kinds of message it takes
-    event_types: frozenset[EventType]  #: the events it is notified about
     limits: tuple[RateLimit, ...]
     threads: int  #: how many deliveries may run at the same time
-    accounts: bool  #: people have accounts there, which the settings name and people may link
-    pages: bool  #: it wakes people by name, so whoever acknowledges there was paged for the incident
     local: bool  #: it is the console on the board of this machine, and is not served under /in/
     #: Requests with more bytes than this are ignored with a 202, for a platform that stops sending after a few
     #: refusals. None: they are refused like any request that is too large.
@@ -130,10 +139,6 @@ class Channel(Protocol):
         """What is wrong with the connection, for the health check; None when no problem is known."""
         ...
 
-    def accepts(self, incident: Incident) -> bool:
-        """Whether the channel handles this incident at all; the answer never changes for one incident."""
-        ...
-
 
 @runtime_checkable
 class Messenger(Protocol):
@@ -144,6 +149,15 @@ class Messenger(Protocol):
 
         `to`: one of the platform's rooms, or a message to answer, as ROOM:MESSAGE; None: where incidents are sent.
         """
+
+
+@runtime_checkable
+class Previewer(Protocol):
+    """A channel that can show, without sending anything, how people would read a message. Declared by `preview`."""
+
+    def preview(self, notification: Notification) -> str:
+        """The message as text: what a phone's notification shows first, then all of it, buttons in brackets."""
+        ...
 
 
 @runtime_checkable

@@ -57,12 +57,24 @@ class Acknowledge(Struct, frozen=True, kw_only=True, gc=False):
     human: bool = True  #: False for a platform's automation, which never takes an incident from a person
 
 
+class Unacknowledge(Struct, frozen=True, kw_only=True, gc=False):
+    """Nobody has it any more: `by` gave it back, or a pager took it from its owner."""
+
+    by: str
+    name: str
+    via: str
+    because: str = ""
+    page_again: bool = False  #: False where the pager has done that itself
+
+
 class Resolve(Struct, frozen=True, kw_only=True, gc=False):
     """`by` declares it over, even while its alerts fire."""
 
     by: str
     name: str
     via: str
+    human: bool = True  #: False for a platform's automation
+    in_pager: bool = False  #: it was resolved in a pager, whose page is over with that
 
 
 class AddNote(Struct, frozen=True, kw_only=True, gc=False):
@@ -97,6 +109,8 @@ class Assign(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     via: str
     to: str
+    because: str = ""
+    in_pager: bool = False  #: it was assigned in a pager, which pages `to` now, even where that is `by`
 
 
 class SetSeverity(Struct, frozen=True, kw_only=True, gc=False):
@@ -137,5 +151,5 @@ class ActionReported(Struct, frozen=True, kw_only=True, gc=False):
     via: str
 
 
-PersonTransition = Acknowledge | Resolve | Reopen | Assign | SetSeverity | AddNote | PageSomeone
+PersonTransition = Acknowledge | Unacknowledge | Resolve | Reopen | Assign | SetSeverity | AddNote | PageSomeone
 Transition = AlertsChanged | KeepUnheard | DeliveryFailed | ActionReported | PersonTransition

@@ -6,7 +6,9 @@
 | passed (opened as resolved)  | posted        | -    | -            |
 | acked, resolved, reopened    | edited        | yes  | the same     |
 | worsened                     | edited        | yes  | trigger      |
+| paged again                  | edited        | yes  | trigger      |
 | eased, assigned, paged       | edited        | yes  | -            |
+| unacked                      | edited        | yes  | -            |
 | noted, undelivered           | edited        | yes  | -            |
 | alerts fired, ended, changed | edited, last  | -    | -            |
 
@@ -31,7 +33,9 @@ from bot.core.incident import TIMELINE_EVENTS, EventType, IncidentChange
 from bot.core.message import MessageKind, OutboxMessage, Subscription
 
 _COUNTS_ONLY = frozenset({EventType.ALERTS_FIRED, EventType.ALERTS_ENDED, EventType.ALERTS_CHANGED})
-_TRIGGERS = frozenset({EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED})
+#: Pages that must not wait behind milder ones; what has to be sent before them is as urgent as they are.
+_URGENT = frozenset({EventType.SEVERITY_RAISED, EventType.PAGED_AGAIN})
+_TRIGGERS = frozenset({EventType.OPENED, EventType.REOPENED, *_URGENT})
 _BY_PEOPLE = 1
 _COUNTS = 5
 
@@ -43,6 +47,8 @@ def messages_for(change: IncidentChange, subscriptions: Sequence[Subscription]) 
     incident = change.incident
     events = tuple((event.type, event.via) for event in change.events)
     wanting = [one for one in subscriptions if one.accepts(incident)]
+    if incident.pages_nobody:
+        wanting = [one for one in wanting if MessageKind.PAGE not in one.kinds]
     owed = [message for one in wanting for message in _messages(one, events, incident.severity)]
     if incident.worst is incident.severity and not incident.course.never_pages:
         return owed
@@ -80,7 +86,7 @@ def _messages(subscription: Subscription, events: _Events, severity: Severity) -
                 OutboxMessage(channel=subscription.name, kind=MessageKind.LINE, rank=_BY_PEOPLE, event_index=index)
             )
         if MessageKind.PAGE in subscription.kinds:
-            urgent, echo = what is EventType.SEVERITY_RAISED, via == subscription.name
+            urgent, echo = what in _URGENT, via == subscription.name
             page = OutboxMessage(
                 channel=subscription.name, kind=MessageKind.PAGE, rank=severity.rank, event_index=index
             )

@@ -10,7 +10,7 @@ import commands
 from bot.access.policy import ALWAYS_ALLOWED
 from bot.core.incident import Status
 from bot.core.request import Principal, Request
-from tests.house import ANA, BO, House, alert
+from tests.house import ANA, BO, House, alert, verbs_listed
 
 _VERBS = sorted([*commands.find(), *commands.actions(), "turn"])
 
@@ -137,7 +137,9 @@ def test_resolving_what_still_fires_says_so(house: House) -> None:
         house.says("resolve 1").text
         == "Incident 1 is resolved. Alerts that still fire: 1. It opens again if they keep firing."
     )
-    assert house.story()[-1].text == "Ana resolved it while 1 alert still fired."
+    assert house.story()[-1].text == (
+        "Ana resolved it while 1 alert still fired. It opens again, and pages, when they are sent again."
+    )
 
 
 def test_the_list_is_worst_first_and_says_who_has_what(house: House) -> None:
@@ -159,7 +161,7 @@ def test_the_menu_of_a_chat_names_every_verb_actions_too(house: House) -> None:
 
 def test_help_names_what_the_asker_may_say_and_nothing_else(house: House) -> None:
     def offered(who: Principal) -> set[str]:
-        return {line.split()[0].rstrip(":") for line in house.says("help", by=who).text.splitlines()}
+        return verbs_listed(house.says("help", by=who).text)
 
     everything = set(commands.find()) | set(commands.actions()) | {"turn"}
     assert offered(Principal(id="root", roles=frozenset({"admin"}))) == everything

@@ -53,6 +53,8 @@ def test_an_unknown_word_counts_as_error_is_counted_and_told_once(words: Words) 
         'SeverityUnknown: Alerts have the severity "sev-zero", which is not known: each counts as error'
     ]
     assert words.house.incident(2).severity is Severity.INFO
+    words.house.drain()
+    assert 2 not in {notice.incident.id for notice in words.house.pagerduty.given}
 
 
 def test_repeats_and_other_alerts_that_end_count_nothing(words: Words) -> None:

@@ -40,14 +40,7 @@ class AlertmanagerClient:
         assert section.api_url is not None, "a client needs an address"
         self._section = section
         self._service = service
-        self._api = HttpApi(
-            f"{section.api_url.rstrip('/')}/api/v2",
-            called=_CALLED,
-            token=section.api_token,
-            user=section.api_user,
-            timeout=_TIMEOUT,
-            most=_MAX_BYTES,
-        )
+        self._api = api_of(section)
 
     def matching_alerts(self, matchers: Sequence[Matcher]) -> Sequence[MatchedAlert]:
         flags = [("active", "true"), ("silenced", "false"), ("inhibited", "true")]
@@ -110,6 +103,18 @@ class AlertmanagerClient:
         """As for incidents."""
         known, unknown = severity_of(labels, self._section.severity_labels, self._section.severity)
         return known or (self._section.unknown_severity if unknown else Severity.WARNING)
+
+
+def api_of(section: AlertmanagerSettings) -> HttpApi:
+    """Its API; the section has an address."""
+    return HttpApi(
+        f"{(section.api_url or '').rstrip('/')}/api/v2",
+        called=_CALLED,
+        token=section.api_token,
+        user=section.api_user,
+        timeout=_TIMEOUT,
+        most=_MAX_BYTES,
+    )
 
 
 def _filter(matcher: Matcher) -> str:
