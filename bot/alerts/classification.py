@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from bot.core.alert import Alert, Severity
 from bot.core.severity_words import NEVER_PAGED, fold, severity_of
 from bot.incidents.transitions import LeadAlert
-from bot.notifications.alert_texts import name_of, summary_of
-from bot.notifications.places import PLACE_ORDER, cut, where
+from bot.notifications.alert_texts import name_of, summary_of, unsaid
+from bot.notifications.places import PLACE_ORDER, cut, own_service, where
 from bot.notifications.templates import TITLE, AlertFacts, Templates
 
 _TITLE = 200
@@ -104,8 +104,9 @@ def title_of(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
 
 
 def named(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
-    """What and where."""
-    return f"{name_of(alert.labels, alert.group)} {where(alert.labels, order)}".rstrip()
+    """What and where. What the name says already is not said again as a place."""
+    name = name_of(alert.labels, alert.group)
+    return f"{name} {where(unsaid(alert.labels, name), order)}".rstrip()
 
 
 def service_of(labels: Mapping[str, str], services: Sequence[Service]) -> str | None:
@@ -113,4 +114,4 @@ def service_of(labels: Mapping[str, str], services: Sequence[Service]) -> str | 
     for service in services:
         if service.match and all(labels.get(name) == value for name, value in service.match.items()):
             return service.name
-    return labels.get("service") or None
+    return own_service(labels)

@@ -311,14 +311,20 @@ def _compiled(owners: Mapping[str, TemplatesSettings]) -> dict[tuple[str, str], 
     return made
 
 
-def build_card_settings(settings: Settings) -> CardSettings:
-    """Builds what cards show of the settings: names, who is on call, where the board is."""
+def build_card_settings(settings: Settings, account_of: Callable[[str, str], str] | None = None) -> CardSettings:
+    """Builds what cards show of the settings: names, who is on call, where the board is.
+
+    `account_of`: a person's account in a channel, "" for none. It is asked only about people who are on call. Without
+    it, only accounts of the settings count.
+    """
+    listed = build_people(settings)
+    account = account_of or (lambda person, channel: listed.account_of(person, channel) or "")
     people = {one.id: one for one in settings.people}
     on_call = {one.name: one.on_call or () for one in settings.services}
 
     def contacts(service: str | None, channel: str) -> tuple[Contact, ...]:
         called = [people[one] for one in on_call.get(service or "", ()) if one in people]
-        return tuple(Contact(id=one.id, name=one.name, account=one.accounts.get(channel, "")) for one in called)
+        return tuple(Contact(id=one.id, name=one.name, account=account(one.id, channel)) for one in called)
 
     section = settings.sources.alertmanager
     return CardSettings(

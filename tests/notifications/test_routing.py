@@ -145,3 +145,9 @@ def test_a_warning_that_reopens_what_was_critical_triggers_only_a_pager_that_tak
     assert back.incident.severity is Severity.WARNING
     assert rows(back, *pagers) == ["broad page"]
     assert rows(over_again, *pagers) == ["strict page", "broad page"]
+
+
+@pytest.mark.parametrize("news", [EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED])
+def test_whatever_brings_a_critical_incident_before_people_goes_first(news: EventType) -> None:
+    assert card_rank(news, Severity.CRITICAL) == 0
+    assert card_rank(news, Severity.WARNING) > 0
