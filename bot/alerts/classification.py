@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.core.alert import Alert, Severity
+from bot.core.severity_words import NEVER_PAGED, fold, severity_of
 from bot.incidents.transitions import LeadAlert
 from bot.notifications.alert_texts import name_of, summary_of, unsaid
 from bot.notifications.places import PLACE_ORDER, cut, own_service, where
@@ -28,7 +29,7 @@ class Service:
 class AlertRules:
     """The settings' rules for alerts."""
 
-    severities: Mapping[str, Severity]  #: value of a label in lower case -> severity
+    severities: Mapping[str, Severity]  #: value of a label, as `severity_words.fold` gives it -> severity
     severity_labels: Sequence[str] = ("severity", "priority", "level")
     services: Sequence[Service] = ()
     place_order: Sequence[str] = PLACE_ORDER  #: the labels that say where, from the widest place to the narrowest
@@ -37,19 +38,24 @@ class AlertRules:
     reopen_within: timedelta = timedelta(
         hours=1
     )  #: how long a resolved incident is reopened instead of opening a new one
-    on_unknown_severity: Callable[[str], None] = lambda _: None  #: called with each severity that no rule knows
+    unknown_severity: Severity = Severity.ERROR  #: of an alert whose severity no rule knows
+    on_unknown_severity: Callable[[str], None] = lambda _: None  #: called with the severity of each such alert
 
     def severity(self, labels: Mapping[str, str]) -> Severity:
-        """The severity by the labels; without a known one `warning`, which is shown but by itself wakes nobody."""
-        for name in self.severity_labels:
-            value = labels.get(name)
-            if value is None:
-                continue
-            known = self.severities.get(value.lower())
-            if known is not None:
-                return known
-            self.on_unknown_severity(value)
-        return Severity.WARNING
+        """The severity by the labels; `warning` without one, which is shown but by itself wakes nobody."""
+        known, unknown = severity_of(labels, self.severity_labels, self.severities)
+        return known or (self.unknown_severity if unknown else Severity.WARNING)
+
+    def is_never_paged(self, labels: Mapping[str, str]) -> bool:
+        """Whether its author says that nobody is to be woken."""
+        return any(fold(labels.get(name, "")) == NEVER_PAGED for name in self.severity_labels)
+
+    def count_unknown(self, alerts: Iterable[Alert]) -> None:
+        """Report the severities of new alerts that no rule knows."""
+        for one in alerts:
+            _, unknown = severity_of(one.labels, self.severity_labels, self.severities)
+            if unknown:
+                self.on_unknown_severity(unknown)
 
     def lead(self, alerts: Iterable[Alert]) -> LeadAlert | None:
         """The alert that gives the incident its title and severity, with a sort key among leads of other deliveries.
@@ -66,6 +72,7 @@ class AlertRules:
             title=self._title(alert, severity, service),
             severity=severity,
             service=service,
+            never_pages=severity is Severity.INFO and self.is_never_paged(alert.labels),
         )
 
     def _title(self, alert: Alert, severity: Severity, service: str | None) -> str:

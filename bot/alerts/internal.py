@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from bot.core.access import BreakGlassUse
-from bot.core.alert import Alert, AlertBatch
+from bot.core.alert import Alert, AlertBatch, Severity
 from bot.core.incident import QUIET
 from bot.core.incident_marker import micros_of
 from bot.lib.text import spell_duration, spell_moment
@@ -88,6 +88,22 @@ def about_run(name: str, run: str, message: str, now: datetime) -> AlertBatch:
     )
 
 
+def severity_unknown(word: str, treated_as: Severity, now: datetime) -> AlertBatch:
+    """Alerts have a severity that no rule knows. Pages nobody. Each day it is one firing, however often it is told."""
+    return _own_alert(
+        group=f"{QUIET}severities",
+        episode_of=f"severity/{word}",
+        labels={"alertname": "SeverityUnknown", "severity": "info", "word": word},
+        summary=f'Alerts have the severity "{word}", which is not known: each counts as {treated_as}',
+        description=(
+            "Say what it means under sources.alertmanager.severity, as in"
+            f" `{word}: warning`, and restart; or correct the rule. Then resolve this."
+        ),
+        starts_at=now.replace(hour=0, minute=0, second=0, microsecond=0),
+        sent_once=True,
+    )
+
+
 def clock_went_back(now: datetime, back: timedelta, pulled_back: Mapping[str, int]) -> AlertBatch:
     """Times in the database were ahead of its clock.
 
@@ -158,6 +174,7 @@ def _own_alert(
     description: str,
     starts_at: datetime,
     ends_at: datetime | None = None,
+    sent_once: bool = False,
 ) -> AlertBatch:
     """One alert as a delivery. The fingerprint is a hash of `episode_of`, so the same text continues an episode."""
     alert = Alert(
@@ -169,5 +186,6 @@ def _own_alert(
         annotations={"summary": summary, "description": description},
         starts_at=starts_at,
         ends_at=ends_at,
+        sent_once=sent_once,
     )
     return AlertBatch(source=source, group=group, alerts=(alert,))

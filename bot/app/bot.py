@@ -7,15 +7,18 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 
 from bot.access import unauthenticated
 from bot.access.unauthenticated import UnauthenticatedRequests
-from bot.alerts import refused_senders
+from bot.alerts import refused_senders, unheard, unknown_severities
 from bot.alerts.intake import Intake, IntakeResult
 from bot.alerts.refused_senders import RefusedSenders
+from bot.alerts.unheard import UnheardAlerts
+from bot.alerts.unknown_severities import UnknownSeverities
 from bot.app import database_damage, interpreter
 from bot.app.build import (
     build_alert_rules,
@@ -28,6 +31,7 @@ from bot.app.build import (
 )
 from bot.app.build_chatops import build_chatops
 from bot.app.build_sources import build_alerts_endpoint
+from bot.app.build_tools import build_alert_states
 from bot.app.database_damage import DamageAlert
 from bot.app.scheduler import Scheduler
 from bot.app.shutdown import LEFT_BEHIND, ShutdownSteps, StopSignal
@@ -133,9 +137,12 @@ class Bot:
         self.web = server.Server(self._build_web(), listener)
 
     def _build_intake(self, subscriptions: Sequence[Subscription]) -> Intake:
+        rules = build_alert_rules(self._settings)
+        count = self.meters.unknown_severities_total.inc
+        self._unknown_severities = UnknownSeverities(rules.unknown_severity, count)
         return Intake(
             self.store,
-            rules=build_alert_rules(self._settings),
+            rules=replace(rules, on_unknown_severity=self._unknown_severities.heard),
             subscriptions=subscriptions,
             on_commit=self._on_commit,
             observe=self._observe_intake,
@@ -148,18 +155,33 @@ class Bot:
             on_commit=self._on_commit,
             take=self.intake.take,
             late_copy=self._settings.incidents.late_copy,
-            ticks=self._ticks(upkeep),
+            ticks=self._ticks(upkeep, subscriptions),
         )
 
-    def _ticks(self, upkeep: Callable[[], None]) -> tuple[tuple[Callable[[], None], int], ...]:
+    def _ticks(
+        self, upkeep: Callable[[], None], subscriptions: Sequence[Subscription]
+    ) -> tuple[tuple[Callable[[], None], int], ...]:
         report_damage = DamageAlert(self.store, self.intake.take).report
+        look_for_unheard = UnheardAlerts(
+            self.store,
+            rules=build_alert_rules(self._settings),
+            subscriptions=subscriptions,
+            on_commit=self._on_commit,
+            after=self._settings.incidents.unheard_after,
+            states=build_alert_states(self._settings),
+        ).tick
         return (
             *self.notary.ticks(),
             (self._unauthenticated.record, unauthenticated.EVERY_S),
             (upkeep, 1),
             (report_damage, database_damage.EVERY_S),
+            (self._report_unknown_severities, unknown_severities.EVERY_S),
+            (look_for_unheard, unheard.EVERY_S),
             (self._refused_senders.report, refused_senders.EVERY_S),
         )
+
+    def _report_unknown_severities(self) -> None:
+        self._unknown_severities.report(self.store.now(), self.intake.take)
 
     def _build_sender(self, subscriptions: Sequence[Subscription]) -> Sender:
         return Sender(

@@ -33,8 +33,8 @@ from bot.core.channel import Channel, ChannelFacts, GroupPlatform, Messenger, Us
 from bot.core.incident import CONSOLE
 from bot.core.message import Contact, Subscription
 from bot.core.request import Principal
+from bot.core.severity_words import USUAL_SEVERITIES
 from bot.integrations import channel_names, load_channel, load_unloaded
-from bot.integrations.alertmanager.settings import USUAL_SEVERITIES
 from bot.lib import crypto, time_windows
 from bot.lib.logs import Redactor
 from bot.lib.redact import redact
@@ -282,6 +282,7 @@ def build_alert_rules(settings: Settings) -> AlertRules:
     return AlertRules(
         severities={value: Severity(severity) for value, severity in severities.items()},
         severity_labels=section.severity_labels if section else ("severity",),
+        unknown_severity=section.unknown_severity if section else Severity.ERROR,
         services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
         place_order=settings.incidents.place_order,
         templates=build_templates(settings),

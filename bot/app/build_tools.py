@@ -13,6 +13,7 @@ from bot.app.build import build_alert_rules
 from bot.app.service_sites import ServiceSites
 from bot.config.settings import Settings
 from bot.core.action import MetricsStore, Tools
+from bot.core.alert_states import AlertStates
 from bot.core.silences import Silences
 from bot.core.site import ServiceTargets
 
@@ -30,6 +31,14 @@ def build_tools(settings: Settings, now: Callable[[], datetime], *, deferred: bo
         metrics=None if settings.metrics is None else build(partial(_build_metrics, settings)),
         targets=build(partial(_build_targets, settings)) if settings.clusters else None,
     )
+
+
+def build_alert_states(settings: Settings) -> AlertStates | None:
+    """Builds the client that asks Alertmanager about alerts; None without its address."""
+    section = settings.sources.alertmanager
+    if section is None or section.api_url is None:
+        return None
+    return cast("AlertStates", _build_silences(settings))
 
 
 def _build_silences(settings: Settings) -> Silences:

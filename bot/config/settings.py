@@ -227,6 +227,13 @@ class IncidentsSettings(Section):
         json_schema_extra={"default": 5},
     )
 
+    unheard_after: Minutes = Field(
+        timedelta(minutes=30),
+        description="Minutes after which an alert has ended that its source leaves out since it said that the group"
+        " has ended. With sources.alertmanager.api_url Alertmanager is asked instead.",
+        json_schema_extra={"default": 30},
+    )
+
     place_order: tuple[str, ...] = Field(
         PLACE_ORDER,
         min_length=1,

@@ -41,7 +41,7 @@ class EventType(StrEnum):
     RESOLVED = "incident.resolved"
     REOPENED = "incident.reopened"
     SEVERITY_RAISED = "incident.worsened"
-    SEVERITY_LOWERED = "incident.eased"  #: by a person
+    SEVERITY_LOWERED = "incident.eased"  #: by a person, or because its worst alert has ended
     ASSIGNED = "incident.assigned"  #: to somebody who has not acknowledged it yet
     PAGED = "incident.paged"  #: a person paged somebody about it, as an incident of its own
     UNACKED = "incident.unacked"  #: nobody has it any more
@@ -54,6 +54,7 @@ class EventType(StrEnum):
     ACTION_UNKNOWN = "action.unknown"  #: nobody knows whether it was done
     ALERTS_FIRED = "alerts.fired"
     ALERTS_ENDED = "alerts.ended"
+    ALERTS_CHANGED = "alerts.changed"  #: what the alert says that names the incident
     MESSAGE_UNDELIVERED = "message.undelivered"
 
 
@@ -70,6 +71,7 @@ TIMELINE_EVENTS = frozenset(EventType) - {
     EventType.OPENED_RESOLVED,
     EventType.ALERTS_FIRED,
     EventType.ALERTS_ENDED,
+    EventType.ALERTS_CHANGED,
 }
 
 
@@ -81,12 +83,22 @@ class Coverage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     places: tuple[str, ...] = ()  #: where they fired
 
 
+class Unheard(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The source said that the group has ended, and never that each of its alerts has."""
+
+    since: datetime
+    why: str = ""  #: why they are kept nevertheless, as a clause about them; "" while it is not known
+
+
 class Course(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What happened to an incident, as far as later decisions depend on it. Most incidents need nothing of it."""
 
-    #: The worst severity that it has had, where its present lead is milder.
+    #: The worst severity that it has had, where an alert that has ended, or a person, may have made it worse than its
+    #: present lead does.
     worst: Severity | None = None
     severity_set: bool = False  #: a person set its severity
+    never_pages: bool = False  #: the author of its lead wants that it wakes nobody
+    unheard: Unheard | None = None  #: of the alerts that fire
     pages: int = 1  #: how many pages were opened for it, each with a dedup_key of its own
     covered: Coverage | None = None  #: of its acknowledgement
     reopened_at: tuple[datetime, ...] = ()  #: lately
@@ -104,7 +116,7 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     key: str  #: the group's key; at most one unresolved incident has it
     source: str
     title: str
-    severity: Severity  #: the worst of its alerts so far, unless a person set another one
+    severity: Severity  #: the worst of the alerts that fire, or that fired if none does, unless a person set another
     status: Status
     opened_at: datetime
     changed_at: datetime
@@ -116,8 +128,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     resolved_by: str | None = None
     truncated: int = 0  #: how many alerts the source said it left out
     version: int = 0  #: +1 with every change
-    #: The sort key of the alert that named it (`LeadAlert.order`). It begins with the rank of the worst severity that
-    #: the incident has had.
+    #: The sort key of the alert that names it (`LeadAlert.order`): the least of those that fire; when none fires, the
+    #: least of all it had. It begins with the rank of that alert's severity.
     lead: str = "~"
     course: Course = EMPTY_COURSE
     look_at: datetime | None = None  #: when the scheduler decides about it again
@@ -137,6 +149,17 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     def pages(self) -> int:
         """How many pages were opened for it; the current one has this number."""
         return self.course.pages
+
+    @property
+    def unheard_clause(self) -> str:
+        """As "1 alert not heard of since 14:20 UTC", or why it is kept open; "" when all alerts are heard of."""
+        unheard = self.course.unheard
+        if unheard is None or not self.firing or self.status is Status.RESOLVED:
+            return ""
+        if unheard.why:
+            return unheard.why
+        count = "1 alert" if self.firing == 1 else f"{self.firing} alerts"
+        return f"{count} not heard of since {unheard.since:%H:%M} UTC"
 
     @property
     def page_key(self) -> str:

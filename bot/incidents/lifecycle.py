@@ -23,10 +23,11 @@ An assignee has not agreed yet, so an assigned incident stays open until they ac
 assignee again, or setting the severity that it has, changes nothing. What happened in a pager is a fact: it is told
 with its reason even where it changes nothing else (docs/decisions/0051).
 
-An incident's title is that of its lead alert (the worst, then the earliest, then the least fingerprint). Its severity
-is the lead's too, until a person sets one. Both are independent of the order in which deliveries arrive. A severity set
-by a person holds against every alert that is no worse than the incident has been; a worse one raises it, with an event
-(docs/decisions/0016).
+An incident's title is that of its lead alert: of those that fire, the worst, then the earliest, then the one with the
+least fingerprint. While none fires, it is the first of all that it had. Its severity is the lead's too, until a person
+sets one. Both are independent of the order in which deliveries arrive. When the lead ends and a milder alert fires on,
+the severity eases, with an event. A severity set by a person holds against every alert that is no
+worse than the incident has been; a worse one raises it, with an event (docs/decisions/0016).
 
 A transition that changes nothing gives an `IncidentChange` without events: that is how echoes between platforms end.
 """
@@ -40,7 +41,7 @@ from msgspec.structs import replace
 
 from bot.core.alert import Severity
 from bot.core.errors import Rejected
-from bot.core.incident import Event, EventType, Incident, IncidentChange, Status
+from bot.core.incident import EMPTY_COURSE, Course, Event, EventType, Incident, IncidentChange, Status, Unheard
 from bot.core.incident_marker import micros_of
 from bot.incidents.transitions import (
     Acknowledge,
@@ -49,6 +50,7 @@ from bot.incidents.transitions import (
     AlertsChanged,
     Assign,
     DeliveryFailed,
+    KeepUnheard,
     LeadAlert,
     OpenIncident,
     PageSomeone,
@@ -73,6 +75,8 @@ def change(incident: Incident, transition: Transition, *, now: datetime) -> Inci
     match transition:
         case AlertsChanged():
             return _by_alerts(incident, transition, now)
+        case KeepUnheard():
+            return _kept_unheard(incident, transition, now)
         case ActionReported():
             return _changed(incident, now, (transition.type, transition.by, transition.text, transition.via))
         case DeliveryFailed():
@@ -104,6 +108,7 @@ def opened_by_alerts(incident_id: int, key: str, alerts: AlertsChanged, *, now: 
         truncated=alerts.truncated or 0,
         version=1,
         lead=lead.order,
+        course=_opening_course(lead, alerts),
     )
     message = _opening(fresh) if firing else f"{_opening(fresh)}. It had already ended when it was first reported."
     event_type = EventType.OPENED if firing else EventType.OPENED_RESOLVED
@@ -134,12 +139,13 @@ def opened_by_person(incident_id: int, transition: OpenIncident, *, now: datetim
 def _by_alerts(incident: Incident, alerts: AlertsChanged, now: datetime) -> IncidentChange:
     firing = max(0, incident.firing + alerts.fired - alerts.ended)
     updated = replace(
-        _with_lead(incident, alerts.lead),
+        _with_unheard(_with_lead(incident, alerts, firing), alerts, firing, now),
         firing=firing,
         total=incident.total + alerts.fired - alerts.refired + alerts.already_ended,
         truncated=incident.truncated if alerts.truncated is None else alerts.truncated,
     )
     happened = [*_beginnings(incident, updated, alerts), *_ends(incident, updated, alerts)]
+    happened += _reworded(incident, updated, alerts)
     if not happened:
         return IncidentChange(incident=incident)
     for event_type, *_ in happened:
@@ -166,18 +172,36 @@ def _beginnings(incident: Incident, updated: Incident, alerts: AlertsChanged) ->
         )
     if updated.truncated > incident.truncated:
         yield EventType.ALERTS_FIRED, alerts.source, f"{alerts.source} left out {_count(updated.truncated)}.", ""
-    alive = incident.status is not Status.RESOLVED or (updated.firing and (alerts.fired or alerts.repeated))
-    if alive and updated.severity.rank < incident.severity.rank:
+    alive = incident.status is not Status.RESOLVED or alerts.fired or alerts.repeated
+    if alive and updated.firing and updated.severity.rank < incident.severity.rank:
         yield EventType.SEVERITY_RAISED, alerts.source, f"Now {updated.severity}: {updated.title}", ""
+
+
+def _reworded(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
+    """What follows from another lead. A reopened incident is told anew, so nothing has eased there."""
+    if incident.status is Status.RESOLVED or not updated.firing:
+        return
+    if updated.severity.rank > incident.severity.rank:
+        yield EventType.SEVERITY_LOWERED, alerts.source, f"Now {updated.severity}: {updated.title}", ""
+    elif alerts.retold:
+        said = f"It says now: {updated.title}" if updated.title != incident.title else "Its alert has other texts now."
+        yield EventType.ALERTS_CHANGED, alerts.source, said, ""
+    if alerts.heard_again and incident.course.unheard:
+        yield EventType.ALERTS_CHANGED, alerts.source, f"{_count(alerts.heard_again)} heard of again.", ""
 
 
 def _ends(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
     if not alerts.ended:
         return
+    because = f"{alerts.because} " if alerts.because else ""
     if incident.status is not Status.RESOLVED and not updated.firing:
-        yield EventType.RESOLVED, alerts.source, "All alerts have ended.", ""
+        yield EventType.RESOLVED, alerts.source, f"{because}All alerts have ended.", ""
+    elif updated.course.unheard and not incident.course.unheard:
+        said = f"{alerts.source} says that the group has ended, and nothing about {_count(updated.firing)}"
+        yield EventType.ALERTS_ENDED, alerts.source, f"{_count(alerts.ended)} ended. {said}.", ""
     else:
-        yield EventType.ALERTS_ENDED, alerts.source, f"{_count(alerts.ended)} ended, {updated.firing} still firing.", ""
+        said = f"{because}{_count(alerts.ended)} ended, {updated.firing} still firing."
+        yield EventType.ALERTS_ENDED, alerts.source, said, ""
 
 
 def _by_person(incident: Incident, transition: PersonTransition, now: datetime) -> IncidentChange:
@@ -268,6 +292,8 @@ def _resolved(incident: Incident, transition: Resolve, now: datetime) -> Inciden
         again = "It opens again, and pages, when they are sent again."
         message = f"{transition.name} resolved it{where} while {_count(incident.firing)} still fired. {again}"
     done = replace(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
+    if done.course.unheard:
+        done = replace(done, course=replace(done.course, unheard=None))
     return _changed(done, now, (EventType.RESOLVED, transition.by, message, transition.via))
 
 
@@ -299,10 +325,10 @@ def _severity_set(incident: Incident, transition: SetSeverity, now: datetime) ->
         return IncidentChange(incident=incident)
     worse = transition.severity.rank < incident.severity.rank
     message = f"{transition.name} changed the severity from {incident.severity} to {transition.severity}."
-    updated = replace(incident, severity=transition.severity)
-    if transition.severity.rank < incident.worst.rank or incident.lead == _UNLED:
-        worst = min(transition.severity.rank, incident.worst.rank)
-        updated = replace(updated, lead=f"{worst}|{_UNLED}")  # an alert of that severity may still name it
+    worst = min(transition.severity, incident.worst, key=_rank)
+    updated = replace(
+        incident, severity=transition.severity, course=replace(incident.course, severity_set=True, worst=worst)
+    )
     return _changed(
         updated,
         now,
@@ -320,17 +346,64 @@ def _event(incident: Incident, now: datetime, happened: _Happened) -> Event:
     return Event(incident_id=incident.id, at=now, type=event_type, by=by, text=message, via=via)
 
 
-def _with_lead(incident: Incident, lead: LeadAlert | None) -> Incident:
-    if lead is None or lead.order >= incident.lead:
-        return incident
-    worse = lead.severity.rank < incident.worst.rank or incident.lead == _UNLED
+def _with_lead(incident: Incident, alerts: AlertsChanged, firing: int) -> Incident:
+    """`firing`: how many alerts fire now."""
+    if alerts.retold:
+        incident = replace(incident, title=alerts.retold.title)
+    lead, course, worst = alerts.lead, incident.course, incident.worst
+    if alerts.outranked and course.worst is None:
+        course = replace(course, worst=worst)
+    if lead is None or (lead.order >= incident.lead and not alerts.leads):
+        return incident if course is incident.course else replace(incident, course=course)
+    worse = lead.severity.rank < worst.rank
+    if alerts.leads and not firing:
+        course = replace(course, worst=worst if worst.rank < lead.severity.rank else None)
+    elif course.worst is None and lead.order > incident.lead:
+        course = replace(course, worst=worst)
+    held = _is_set_by_person(incident) and not worse
+    if (course.severity_set and not held) or course.never_pages != lead.never_pages:
+        course = replace(course, severity_set=course.severity_set and held, never_pages=lead.never_pages)
     return replace(
         incident,
         lead=lead.order,
         title=lead.title,
-        severity=lead.severity if worse else incident.severity,
+        severity=incident.severity if held else lead.severity,
         service=lead.service,
+        course=course,
     )
+
+
+def _with_unheard(incident: Incident, alerts: AlertsChanged, firing: int, now: datetime) -> Incident:
+    """The group's word that it has ended holds until one of its alerts is heard of again, or all have ended."""
+    before = unheard = incident.course.unheard
+    if not firing or alerts.fired or alerts.repeated or alerts.heard_again:
+        unheard = None
+    elif before is None and alerts.group_ended and alerts.ended and incident.status is not Status.RESOLVED:
+        unheard = Unheard(since=now)
+    return incident if unheard is before else replace(incident, course=replace(incident.course, unheard=unheard))
+
+
+def _kept_unheard(incident: Incident, transition: KeepUnheard, now: datetime) -> IncidentChange:
+    unheard = incident.course.unheard
+    if unheard is None or unheard.why == transition.why:
+        return IncidentChange(incident=incident)
+    kept = replace(incident, course=replace(incident.course, unheard=replace(unheard, why=transition.why)))
+    return _changed(kept, now, (EventType.ALERTS_CHANGED, transition.source, f"Kept open: {transition.why}.", ""))
+
+
+def _opening_course(lead: LeadAlert, alerts: AlertsChanged) -> Course:
+    if not alerts.outranked and not lead.never_pages:
+        return EMPTY_COURSE
+    return Course(worst=lead.severity if alerts.outranked else None, never_pages=lead.never_pages)
+
+
+def _is_set_by_person(incident: Incident) -> bool:
+    """Earlier versions did not store it: theirs is another severity than that of the lead."""
+    return incident.course.severity_set or incident.lead[:1] not in (str(incident.severity.rank), _UNLED)
+
+
+def _rank(severity: Severity) -> int:
+    return severity.rank
 
 
 def _opening(incident: Incident) -> str:

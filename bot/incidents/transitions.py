@@ -18,6 +18,7 @@ class LeadAlert(Struct, frozen=True, kw_only=True, gc=False):
     title: str
     severity: Severity
     service: str | None = None
+    never_pages: bool = False  #: its author wants that it wakes nobody, whatever pages
 
 
 class AlertsChanged(Struct, frozen=True, kw_only=True, gc=False):
@@ -29,9 +30,22 @@ class AlertsChanged(Struct, frozen=True, kw_only=True, gc=False):
     ended: int = 0  #: episodes that fired and do not now
     already_ended: int = 0  #: episodes that had already ended when they were first reported
     repeated: int = 0  #: repeated firings, long enough after a person resolved it to mean "not over"
-    lead: LeadAlert | None = None  #: the first lead of the delivery's new alerts; None when none is new
+    lead: LeadAlert | None = None  #: the lead of the delivery's new alerts that fire; None when there are none
+    leads: bool = False  #: `lead` is that of all alerts that fire now (of all it had, when none fires): it replaces
+    outranked: bool = False  #: an alert of it that does not fire may sort before its lead
+    retold: LeadAlert | None = None  #: its present lead, heard with other texts
+    heard_again: int = 0  #: repeated firings, where its alerts had not been heard of since the end of the group
+    group_ended: bool = False  #: the sender says that all of the group is over; it has left out what fires on
+    because: str = ""  #: why the bot itself ended them
     titles: tuple[str, ...] = ()  #: a few titles, for the timeline
     truncated: int | None = None  #: how many alerts the sender left out; None when it did not say
+
+
+class KeepUnheard(Struct, frozen=True, kw_only=True, gc=False):
+    """Its alerts, which are not heard of, are kept: `why` says what the source said when it was asked."""
+
+    source: str
+    why: str
 
 
 class Acknowledge(Struct, frozen=True, kw_only=True, gc=False):
@@ -138,4 +152,4 @@ class ActionReported(Struct, frozen=True, kw_only=True, gc=False):
 
 
 PersonTransition = Acknowledge | Unacknowledge | Resolve | Reopen | Assign | SetSeverity | AddNote | PageSomeone
-Transition = AlertsChanged | DeliveryFailed | ActionReported | PersonTransition
+Transition = AlertsChanged | KeepUnheard | DeliveryFailed | ActionReported | PersonTransition

@@ -150,6 +150,8 @@ def _facts(incident: Incident, labels: Mapping[str, str], lead: AlertView | None
 def _notes(incident: Incident, lead: AlertView | None, runs: Sequence[RunStatus]) -> Iterator[str]:
     if lead and value_of(lead.notes) and incident.firing <= 1:
         yield f"Value: {value_of(lead.notes)}"
+    if incident.unheard_clause:
+        yield incident.unheard_clause
     if incident.truncated:
         yield f"{incident.truncated} more alerts were not sent by {incident.source}"
     counts = run_state.count_unfinished(runs)

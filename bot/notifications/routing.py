@@ -10,7 +10,11 @@
 | eased, assigned, paged       | edited        | yes  | -            |
 | unacked                      | edited        | yes  | -            |
 | noted, undelivered           | edited        | yes  | -            |
-| alerts fired, alerts ended   | edited, last  | -    | -            |
+| alerts fired, ended, changed | edited, last  | -    | -            |
+
+A pager is asked by the worst severity of the incident whether it is its own, so that what was triggered is also
+acknowledged and resolved. A trigger is made only where it is its own by its present severity as well: a warning that
+reopens what was critical wakes nobody who is paged for critical alone. What is of severity `none` triggers no pager.
 
 A pager's own event is sent back to it only while an older page is still unsent there, so that the older one cannot
 undo it. Ranks order each channel's queue: cards of what became critical first (opened, reopened or raised), then
@@ -29,11 +33,12 @@ from bot.core.alert import Severity
 from bot.core.incident import TIMELINE_EVENTS, EventType, IncidentChange
 from bot.core.message import MessageKind, OutboxMessage, Subscription
 
-_COUNTS_ONLY = frozenset({EventType.ALERTS_FIRED, EventType.ALERTS_ENDED})
+_COUNTS_ONLY = frozenset({EventType.ALERTS_FIRED, EventType.ALERTS_ENDED, EventType.ALERTS_CHANGED})
 #: Pages that must not wait behind milder ones; what has to be sent before them is as urgent as they are.
 _URGENT = frozenset({EventType.SEVERITY_RAISED, EventType.PAGED_AGAIN})
 #: The events that bring a critical incident before people who may not know of it yet.
 _NEWS = frozenset({EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED})
+_TRIGGERS = _NEWS | _URGENT
 _BY_PEOPLE = 1
 _COUNTS = 5
 
@@ -47,7 +52,27 @@ def messages_for(change: IncidentChange, subscriptions: Sequence[Subscription]) 
     wanting = [one for one in subscriptions if one.accepts(incident)]
     if incident.pages_nobody:
         wanting = [one for one in wanting if MessageKind.PAGE not in one.kinds]
-    return [message for one in wanting for message in _messages(one, events, incident.severity)]
+    owed = [message for one in wanting for message in _messages(one, events, incident.severity)]
+    if incident.worst is incident.severity and not incident.course.never_pages:
+        return owed
+    return _without_triggers(owed, change, wanting)
+
+
+def _without_triggers(
+    owed: Sequence[OutboxMessage], change: IncidentChange, wanting: Sequence[Subscription]
+) -> list[OutboxMessage]:
+    """Without the triggers of pagers that do not accept it as it is now."""
+    incident = change.incident
+    present = replace(incident, lead=str(incident.severity.rank), course=replace(incident.course, worst=None))
+    refusing = {one.name for one in wanting if incident.course.never_pages or not one.accepts(present)}
+    return [
+        one
+        for one in owed
+        if one.kind is not MessageKind.PAGE
+        or one.channel not in refusing
+        or one.event_index is None
+        or change.events[one.event_index].type not in _TRIGGERS
+    ]
 
 
 @lru_cache(maxsize=1024)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
+from msgspec.structs import replace
+
 from bot.core.alert import Alert, EpisodeState
 from bot.core.incident import Event, EventType, Incident
 from bot.lib.redact import redact
@@ -30,15 +32,17 @@ from bot.store.rows import (
     ALERT,
     EVENT,
     INCIDENT,
+    SELECT_ALERT,
     SELECT_INCIDENT,
     SELECT_STANDING,
+    alert_of,
     alert_row,
     changing_columns,
-    doubted_of,
     episode_state_of,
     event_row,
     incident_of,
     incident_row,
+    notes_of,
 )
 from bot.store.sql import Row, Sql, queries_for_keys
 from bot.store.times import micros, moment_or_none
@@ -110,6 +114,12 @@ class Tx:
         )
         return None if row is None else episode_state_of(row)
 
+    def alerts_of(self, incident_id: int, *, ended: bool) -> list[Alert]:
+        """The episodes of the incident that fire, as the alerts that were heard; with `ended`, all of them."""
+        only = "" if ended else " AND a.firing = 1"
+        rows = self.sql.rows(f"SELECT {SELECT_ALERT} WHERE a.incident_id = ?{only}", incident_id)
+        return [alert_of(row) for row in rows]
+
     def incidents(self, ids: Sequence[int]) -> dict[int, Incident]:
         if not ids:
             return {}
@@ -163,6 +173,17 @@ class Tx:
         columns = ("id", "incident_id", "firing", "ended_at", "until", "doubted_at")
         self.sql.update("alert", columns, [(one.row_id, *changing_columns(one)) for one in states])
 
+    def update_texts(self, retold: Iterable[tuple[Alert, EpisodeState]]) -> None:
+        """Store the present texts and links of these episodes."""
+        for alert, state in retold:
+            self.sql.run(
+                "UPDATE alert SET notes = ?, link = ?, text_digest = ? WHERE id = ?",
+                notes_of(alert),
+                alert.link,
+                state.text_digest,
+                state.row_id,
+            )
+
     def put_events(self, first: int, events: Sequence[Event]) -> None:
         """`first`: the reserved id of the first event; the others get the ids after it."""
         self.sql.insert("event", EVENT, [event_row(first + place, one) for place, one in enumerate(events)])
@@ -188,12 +209,11 @@ class Tx:
     def doubted_alerts(self, before: datetime, limit: int = 500) -> list[Alert]:
         """Ended episodes that were received as firing again before then, as the alerts to ingest if they do fire."""
         rows = self.sql.rows(
-            "SELECT a.source, i.key, a.fingerprint, a.labels, a.notes, a.starts_at, a.link FROM alert AS a"
-            " JOIN incident AS i ON i.id = a.incident_id WHERE a.doubted_at IS NOT NULL AND a.doubted_at < ? LIMIT ?",
+            f"SELECT {SELECT_ALERT} WHERE a.doubted_at IS NOT NULL AND a.doubted_at < ? LIMIT ?",
             micros(before),
             limit,
         )
-        return [doubted_of(row) for row in rows]
+        return [replace(alert_of(row), firing=True, ends_at=None) for row in rows]
 
     def find_reply(self, channel: str, idempotency_key: str) -> StoredReply | None:
         """The reply to the request with this key, or None when the request is new."""

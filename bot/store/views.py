@@ -8,10 +8,10 @@ from datetime import datetime
 
 import msgspec
 
-from bot.core.alert import AlertView, Severity
+from bot.core.alert import Alert, AlertView, Severity
 from bot.core.incident import Event, EventType, Incident, Status, first_page_key_of
 from bot.core.message import MessageKind
-from bot.store.rows import SELECT_INCIDENT, incident_of
+from bot.store.rows import SELECT_ALERT, SELECT_INCIDENT, alert_of, incident_of
 from bot.store.sql import Row, Sql
 from bot.store.times import moment, moment_or_none
 
@@ -103,6 +103,24 @@ class Reader:
     def alerts(self, incident_id: int, limit: int = 500) -> list[AlertView]:
         """Firing ones first, then ordered by their start."""
         return alerts_of(self.sql, incident_id, limit)
+
+    def unheard_incidents(self, limit: int) -> list[Incident]:
+        """Unresolved incidents with alerts that are not heard of (`Course.unheard`), oldest first."""
+        rows = self.sql.rows(
+            f"SELECT {SELECT_INCIDENT} {_UNRESOLVED} AND i.course <> '' AND i.course LIKE ? ORDER BY i.id LIMIT ?",
+            '%"unheard":{%',
+            limit,
+        )
+        return [incident_of(row) for row in rows]
+
+    def firing_alerts(self, incident_id: int, limit: int = 500) -> list[Alert]:
+        """As they were heard, in the order of their start."""
+        rows = self.sql.rows(
+            f"SELECT {SELECT_ALERT} WHERE a.incident_id = ? AND a.firing = 1 ORDER BY a.starts_at, a.id LIMIT ?",
+            incident_id,
+            limit,
+        )
+        return [alert_of(row) for row in rows]
 
     def events(self, incident_id: int, limit: int = 1000) -> list[tuple[int, Event]]:
         """(id, event), oldest first; of a longer timeline, the newest `limit`."""

@@ -30,6 +30,7 @@ class Ledger:
     now: datetime = NOON
     standings: dict[tuple[str, str, datetime], EpisodeState] = field(default_factory=dict)
     incidents: dict[int, Incident] = field(default_factory=dict)
+    alerts: dict[tuple[str, str, datetime], Alert] = field(default_factory=dict)
     rows: count[int] = field(default_factory=lambda: count(1))
     in_parts: bool = False  #: changes are written after each delivery, still in the one commit
 
@@ -39,6 +40,13 @@ class Ledger:
 
     def episode(self, of: tuple[str, str, datetime]) -> EpisodeState | None:
         return self.standings.get(of)
+
+    def alerts_of(self, incident_id: int, *, ended: bool) -> list[Alert]:
+        return [
+            replace(self.alerts[of], firing=one.firing)
+            for of, one in self.standings.items()
+            if one.incident_id == incident_id and (one.firing or ended)
+        ]
 
     def commit(self, *deliveries: AlertBatch) -> None:
         fold = Correlator(self, RULES, self.now)
@@ -54,13 +62,15 @@ class Ledger:
         self._write(fold)
 
     def _write(self, fold: Correlator) -> None:
-        changes, new, moved = fold.drain()
+        changes, new, moved, retold = fold.drain()
         for change in changes:
             self.incidents[change.incident.id] = change.incident
         for one, standing in new:
             of = (one.source, one.fingerprint, standing.starts_at)
             assert of not in self.standings
             self.standings[of] = standing
+            self.alerts[of] = one
+        self.alerts.update({(one.source, one.fingerprint, standing.starts_at): one for one, standing in retold})
         of_row = {standing.row_id: of for of, standing in self.standings.items()}
         self.standings.update({of_row[standing.row_id]: standing for standing in moved})
 
@@ -80,7 +90,9 @@ def delivered(*alerts: Alert) -> AlertBatch:
     return AlertBatch(source="alertmanager", group=alerts[0].group, alerts=alerts)
 
 
-def told(fingerprint: str, episode: int, *, firing: bool, severity: str = "warning", until: int | None = None) -> Alert:
+def told(
+    fingerprint: str, episode: float, *, firing: bool, severity: str = "warning", until: float | None = None
+) -> Alert:
     """One alert of group `a` or `b`, by its fingerprint's first letter; times in minutes after noon."""
     return alert(
         f"Alert-{fingerprint}",
@@ -106,7 +118,7 @@ alerts_told = st.builds(
     st.sampled_from(sorted(SEVERITY_OF)),
     st.integers(0, 2),
     st.booleans(),
-)
+) | st.builds(lambda firing: replace(told("a3", 0, firing=firing, severity="error"), undated=True), st.booleans())
 in_one_group = st.lists(alerts_told, min_size=1, max_size=4).map(
     lambda alerts: delivered(*(one for one in alerts if one.group == alerts[0].group))
 )
@@ -136,7 +148,7 @@ def test_deliveries_that_share_a_commit_end_like_those_that_do_not(
 
 
 @given(st.lists(in_one_group, min_size=1, max_size=8))
-def test_an_incident_is_open_exactly_while_the_newest_episode_of_an_alert_of_it_fires(
+def test_an_incident_is_open_while_the_newest_episode_of_an_alert_fires_and_is_named_after_the_worst_of_them(
     deliveries: list[AlertBatch],
 ) -> None:
     ledger = Ledger()
@@ -148,6 +160,10 @@ def test_an_incident_is_open_exactly_while_the_newest_episode_of_an_alert_of_it_
         held = sum(one.incident_id == incident.id for one in ledger.standings.values())
         assert (incident.status is Status.OPEN) == (firing > 0)
         assert (incident.firing, incident.total) == (firing, held)
+        alerts = [one for one in ledger.alerts_of(incident.id, ended=True) if one.firing or not firing]
+        lead = RULES.lead(alerts)
+        assert lead is not None
+        assert (incident.severity, incident.title, incident.lead) == (lead.severity, lead.title, lead.order)
 
 
 def test_a_firing_its_end_and_a_second_firing_end_the_same_in_all_24_orders() -> None:
@@ -178,6 +194,43 @@ def test_starts_that_two_alertmanagers_tell_differently_end_the_same_in_all_24_o
     ledger.commit(*story)
     [incident] = ledger.incidents.values()
     assert (incident.status, incident.firing, incident.total) == (Status.RESOLVED, 0, 2)
+
+
+def test_what_had_ended_before_it_was_heard_names_what_is_over_also_if_all_comes_in_one_commit() -> None:
+    story = [
+        delivered(told("a2", 1, firing=False, severity="critical")),
+        delivered(told("a1", 1, firing=True), told("a2", 1, firing=True, severity="critical")),
+        delivered(told("a1", 1, firing=False)),
+    ]
+
+    shared = Ledger()
+    shared.commit(story[0])
+    shared.commit(*story[1:])
+
+    assert shared.state() == state_of(story)
+    assert [one.title for one in shared.incidents.values()] == ["Alert-a2"]
+
+
+#: Three firings of one alert. Each is seen by two servers, 15 s apart, and ends 20 s after the next one has begun.
+SEEN_BY_TWO = [(begins + server, firing) for begins in (0, 10, 20) for server in (0, 0.25) for firing in (True, False)]
+
+
+@given(st.lists(st.sampled_from(SEEN_BY_TWO), min_size=1, max_size=8), st.data())
+def test_firings_that_overlap_and_starts_that_were_merged_end_the_same_in_any_order(
+    seen: list[tuple[float, bool]], data: st.DataObject
+) -> None:
+    """Compared is what fires. Which of the starts of one firing have a row depends on whether its end came first."""
+    shuffled = data.draw(st.permutations([*seen, *data.draw(st.lists(st.sampled_from(seen), max_size=4))]))
+
+    def fires_after(told_in_turn: Sequence[tuple[float, bool]]) -> object:
+        ledger = Ledger(now=NOON + timedelta(hours=1))
+        for starts, firing in told_in_turn:
+            until = None if firing else starts // 10 * 10 + 10 + 1 / 3
+            ledger.commit(delivered(told("a1", starts, firing=firing, until=until)))
+        fires = {of for of, one in ledger.standings.items() if one.firing}
+        return fires, [(one.status, one.firing, one.title) for one in ledger.incidents.values() if one.firing]
+
+    assert fires_after(shuffled) == fires_after(seen)
 
 
 def test_a_late_copy_of_a_firing_does_not_undo_its_end() -> None:

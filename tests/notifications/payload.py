@@ -11,9 +11,9 @@ from bot.alerts.classification import AlertRules
 from bot.core.alert import Alert, AlertBatch, AlertView
 from bot.core.incident import Incident
 from bot.core.message import Card, Contact, MessageKind, Notification
+from bot.core.severity_words import USUAL_SEVERITIES
 from bot.incidents import lifecycle
 from bot.incidents.transitions import AlertsChanged
-from bot.integrations.alertmanager.settings import USUAL_SEVERITIES
 from bot.integrations.alertmanager.source import AlertmanagerSource
 from bot.notifications.card import CardSettings, incident_card, lead_first
 

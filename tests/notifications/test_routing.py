@@ -130,6 +130,23 @@ def test_new_critical_cards_go_first_then_what_people_did_then_the_rest_by_sever
     assert queue == sorted(set(queue))
 
 
+def test_a_warning_that_reopens_what_was_critical_triggers_only_a_pager_that_takes_warnings() -> None:
+    def pager(name: str, *severities: Severity) -> Subscription:
+        kinds, events = PAGER.kinds, PAGER.event_types
+        return Subscription(name=name, kinds=kinds, event_types=events, accepts=lambda one: one.worst in severities)
+
+    pagers = [pager("strict", Severity.CRITICAL), pager("broad", Severity.CRITICAL, Severity.WARNING)]
+    worst = LeadAlert(order="0|a", title="Down", severity=Severity.CRITICAL)
+    was = lifecycle.opened_by_alerts(1, "api", AlertsChanged(source="am", fired=1, lead=worst), now=NOON).incident
+    over = after(AlertsChanged(source="am", ended=1), was)
+    back = after(AlertsChanged(source="am", fired=1, lead=LEAD, leads=True), over.incident)
+    over_again = after(AlertsChanged(source="am", ended=1), back.incident)
+
+    assert back.incident.severity is Severity.WARNING
+    assert rows(back, *pagers) == ["broad page"]
+    assert rows(over_again, *pagers) == ["strict page", "broad page"]
+
+
 @pytest.mark.parametrize("news", [EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED])
 def test_whatever_brings_a_critical_incident_before_people_goes_first(news: EventType) -> None:
     assert card_rank(news, Severity.CRITICAL) == 0

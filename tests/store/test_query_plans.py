@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from bot.core.errors import Refusal
 from bot.store import channel_health
@@ -92,6 +93,7 @@ def _a_night(house: House) -> None:
     house.hears(alert("A", fingerprint="a"), alert("B", fingerprint="b"))
     house.hears(alert("A", fingerprint="a", firing=False))
     house.hears(alert("A", fingerprint="a"))
+    house.hears(replace(alert("B", fingerprint="b"), annotations={"summary": "another text"}))
     house.cannot_read(b"{")
     house.says("ack 1", once="x")
     house.says("note 1 hm", place="telegram", once="y")
@@ -117,6 +119,8 @@ def _a_night(house: House) -> None:
         reading.newest_event()
         reading.deliveries(1)
         reading.outbox_size()
+        reading.unheard_incidents(10)
+        reading.firing_alerts(1)
         reading.paged_as("x")
         reading.standing_at("slack", "x")
 

@@ -8,20 +8,12 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from bot.core.alert import Severity
+from bot.core.severity_words import USUAL_SEVERITIES, fold
 from bot.lib.settings_fields import Address, Mistake, PlugSection, Secret, path_mistake, text_of
 from bot.notifications.template_settings import TemplatesSettings
 
 _MIB = 1024 * 1024
 _SMALL_BODY = 64 * 1024
-
-
-#: The usual values of a severity label; `sources.alertmanager.severity` adds to them or overrides them.
-USUAL_SEVERITIES: Mapping[str, Severity] = {
-    **dict.fromkeys(("critical", "page", "emergency", "disaster", "fatal"), Severity.CRITICAL),
-    **dict.fromkeys(("error", "high", "major"), Severity.ERROR),
-    **dict.fromkeys(("warning", "warn", "medium", "minor"), Severity.WARNING),
-    **dict.fromkeys(("info", "low", "none", "debug"), Severity.INFO),
-}
 
 
 class AlertmanagerSettings(PlugSection):
@@ -36,7 +28,12 @@ class AlertmanagerSettings(PlugSection):
         description="Value of a severity label -> critical, error, warning or info; adds to the usual ones.",
     )
     severity_labels: tuple[str, ...] = Field(
-        ("severity", "priority", "level"), description="Labels with the severity; the first one present counts."
+        ("severity", "priority", "level"), description="Labels with the severity; the first with a known word counts."
+    )
+    unknown_severity: Severity = Field(
+        Severity.ERROR,
+        description="Severity of alerts whose own severity is a word that is not known; it is told once a day."
+        " An alert without such a label is a warning.",
     )
     templates: TemplatesSettings | None = None
     max_body: int = Field(
@@ -47,7 +44,7 @@ class AlertmanagerSettings(PlugSection):
     @classmethod
     def _usual_severities_too(cls, given: Any) -> Any:
         if isinstance(given, Mapping) and isinstance(given.get("severity"), Mapping):
-            own = {str(value).lower(): severity for value, severity in given["severity"].items()}
+            own = {fold(str(word)): severity for word, severity in given["severity"].items()}
             return {**given, "severity": {**USUAL_SEVERITIES, **own}}
         return given
 
