@@ -32,7 +32,7 @@ class IncidentsCommand:
 
 def incident_line(one: Incident) -> str:
     """One incident in a list."""
-    return f"#{one.id} {one.severity} {one.status}{owner_clause(one)}: {one.title} ({one.firing} firing)"
+    return f"#{one.id} {one.severity} {one.status}{owner_clause(one)}: {one.title} ({one.firing_words})"
 
 
 def owner_clause(one: Incident) -> str:

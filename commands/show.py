@@ -35,6 +35,8 @@ class ShowCommand:
 def _lines(one: Incident, context: CommandContext) -> Iterator[str]:
     yield f"#{one.id} {one.title}"
     yield f"{one.severity}, {one.status}, {one.firing} of {one.total} alerts firing{owner_clause(one)}"
+    if one.flapping_words:
+        yield one.firing_words
     yield f"opened {one.opened_at:%Y-%m-%d %H:%M} UTC"
     if one.resolved_at:
         yield f"resolved {one.resolved_at:%Y-%m-%d %H:%M} UTC by {one.resolved_by}"

@@ -189,7 +189,8 @@ class House:
         self.slack = Mouthpiece("slack", chat)
         self.telegram = Mouthpiece("telegram", chat)
         paged = frozenset(
-            {EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED, EventType.ACKED, EventType.RESOLVED}
+            {EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED, EventType.PAGED_AGAIN, EventType.ACKED}
+            | {EventType.RESOLVED}
         )
         self.pagerduty = Mouthpiece("pagerduty", frozenset({MessageKind.PAGE}), event_types=paged, pages=True)
         self.channels = [self.slack, self.telegram, self.pagerduty]
@@ -230,7 +231,8 @@ class House:
             subscriptions=mouths,
             on_commit=self.written.append,
             take=lambda delivered, done: done(self.hears_all(delivered)[0]),
-            late_copy=timedelta(minutes=5),
+            late_copy=rules.late_copy,
+            quiet=rules.course.quiet,
         )
         self.intake.start()
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.core.alert import Alert, Severity
-from bot.incidents.transitions import LeadAlert
+from bot.incidents.transitions import PLACE_LABELS, USUAL_COURSE_RULES, CourseRules, LeadAlert
 from bot.notifications.alert_texts import name_of, summary_of
 from bot.notifications.places import PLACE_ORDER, cut, where
 
 _TITLE = 200
+_PLACE = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +36,8 @@ class AlertRules:
     reopen_within: timedelta = timedelta(
         hours=1
     )  #: how long a resolved incident is reopened instead of opening a new one
+    place_labels: Sequence[str] = PLACE_LABELS  #: an alert with other values of these fires in another place
+    course: CourseRules = USUAL_COURSE_RULES
     on_unknown_severity: Callable[[str], None] = lambda _: None  #: called with each severity that no rule knows
 
     def severity(self, labels: Mapping[str, str]) -> Severity:
@@ -48,6 +51,12 @@ class AlertRules:
                 return known
             self.on_unknown_severity(value)
         return Severity.WARNING
+
+    def places(self, labelled: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+        """The different places of alerts with these labels, such as "prod-eu/payments"."""
+        of = self.place_labels
+        found = {"/".join([labels[name] for name in of if labels.get(name)])[:_PLACE] for labels in labelled}
+        return tuple(sorted(found - {""}))
 
     def lead(self, alerts: Iterable[Alert]) -> LeadAlert | None:
         """The alert that gives the incident its title and severity, with a sort key among leads of other deliveries.

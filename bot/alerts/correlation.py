@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from msgspec.structs import replace
 
 from bot.alerts.classification import AlertRules, named
-from bot.alerts.episodes import AlertEffect, classify, recent
+from bot.alerts.episodes import AlertEffect, classify, no_page_until, recent
 from bot.core.alert import Alert, AlertBatch, EpisodeState
 from bot.core.incident import Event, Incident, IncidentChange, Status
 from bot.incidents import lifecycle
@@ -52,6 +52,8 @@ class AlertCounts:
     ended: int = 0
     already_ended: int = 0
     repeated: int = 0
+    came_back: int = 0
+    no_page_until: datetime | None = None
     joined: dict[EpisodeKey, Alert] = field(default_factory=dict)  #: episodes to be stored in this incident
 
     def is_empty(self) -> bool:
@@ -71,6 +73,9 @@ class AlertCounts:
             lead=rules.lead(joined),
             titles=tuple(names)[:_NAMED],
             truncated=batch.truncated,
+            came_back=self.came_back,
+            no_page_until=self.no_page_until,
+            rules=rules.course,
         )
 
 
@@ -170,6 +175,8 @@ class Correlator:
         count = counts[home]
         count.fired += 1
         count.joined[_episode_key(alert)] = alert
+        if state and state.incident_id == home:
+            self._count_return(alert, state, count)
         if state and alert.starts_at <= state.starts_at:
             same = state if alert.starts_at == state.starts_at else self._episode(_episode_key(alert))
             if same:
@@ -181,6 +188,13 @@ class Correlator:
                 return
         self._supersede(alert, state, counts)
         self._add(alert, EpisodeState(row_id=0, incident_id=None, starts_at=alert.starts_at, firing=True))
+
+    def _count_return(self, alert: Alert, state: EpisodeState, count: AlertCounts) -> None:
+        """An alert of the incident fires again. Until when that pages nobody, if it ended a moment ago."""
+        until = no_page_until(alert, state, now=self._now, late_copy=self._rules.late_copy)
+        if until is not None:
+            count.came_back += 1
+            count.no_page_until = max(until, count.no_page_until or until)
 
     def _repeat(self, alert: Alert, state: EpisodeState, counts: _Counts) -> None:
         """A known firing, repeated. It matters only if a person has resolved the incident and the alert fires on."""
@@ -283,6 +297,8 @@ class Correlator:
         else:
             incident = self._incident(of)
             assert incident is not None, "an episode's incident is a foreign key"
+            if count.fired and incident.status is Status.ACKED:
+                transition = self._with_news(transition, count, incident, batch)
             change = lifecycle.change(incident, transition, now=self._now)
         home = change.incident.id
         for key in count.joined:
@@ -292,6 +308,20 @@ class Correlator:
         self._layer.incidents[home] = change.incident
         self._layer.events.setdefault(home, []).extend(change.events)
         return home
+
+    def _with_news(
+        self, transition: AlertsChanged, count: AlertCounts, incident: Incident, batch: AlertBatch
+    ) -> AlertsChanged:
+        """With where and since when the alerts fire, which may be more than the incident's acknowledgement covers."""
+        fires = [one for key, one in count.joined.items() if self._layer.touched[key].firing]
+        # If an earlier version stored the acknowledgement, what the delivery repeats says what was known.
+        placed = fires if incident.course.covered else [one for one in batch.alerts if one.firing]
+        anew = count.fired > count.came_back
+        return replace(
+            transition,
+            places=self._rules.places(one.labels for one in placed),
+            began_last=max((one.starts_at for one in fires), default=None) if anew else None,
+        )
 
     def _settle(self, key: EpisodeKey, home: int) -> None:
         """Store the episode in that incident."""

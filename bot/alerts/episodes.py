@@ -18,14 +18,16 @@ one that began last; it covers every start that is no later than its end.
 | fires        | resolved, earlier start, else                | OVER                                         |
 | has ended    | firing, after what it covers                 | FIRED                                        |
 | has ended    | firing, covered, within `late_copy` of it    | LATE (same start) or OVER                    |
+| has ended    | firing, same start, in doubt for `DOUBT`     | FIRED   (no second end came meanwhile)       |
 | has ended    | firing, covered, longer ago                  | FIRED   (its sender had timed it out)        |
 | has ended    | firing, covered, of a source that sends once | OVER                                         |
 | has ended    | resolved, same start                         | KNOWN                                        |
 | has ended    | resolved, later start / earlier start        | UNHEARD / OVER                               |
 
-Only one rule uses the clock. A sender that is cut off from Prometheus times an alert out and later fires it again with
-the same startsAt; to treat that as a late copy for ever would lose it. Until `late_copy` has passed such a firing is
-doubted; then the scheduler delivers it again, unless an end came meanwhile (docs/decisions/0007). A source that sends
+Only these rules use the clock. A sender that is cut off from Prometheus times an alert out and later fires it again
+with the same startsAt; to treat that as a late copy would lose it. Such a firing is in doubt for half a minute; then
+the scheduler delivers it again, unless an end came meanwhile. It pages nobody as long as it may still be a late copy
+(`no_page_until`, docs/decisions/0007 and 0053). A source that sends
 each change once (`Alert.sent_once`, docs/decisions/0019) never repeats a firing, so a covered one is only late.
 """
 
@@ -35,6 +37,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.core.alert import Alert, EpisodeState
+
+#: How long a firing that may be a late copy is in doubt: peers of a cluster send theirs 15 and 30 seconds later.
+DOUBT = timedelta(seconds=30)
 
 
 class AlertEffect(StrEnum):
@@ -72,7 +77,23 @@ def _of_firing(alert: Alert, state: EpisodeState, now: datetime, late_copy: time
         return AlertEffect.FIRED if alert.starts_at > state.covers_until else AlertEffect.OVER
     if alert.starts_at > state.covers_until or not recent(state.ended_at, now, late_copy):
         return AlertEffect.FIRED
+    if alert.starts_at == state.starts_at and state.doubted_at is not None and not recent(state.doubted_at, now, DOUBT):
+        return AlertEffect.FIRED
     return AlertEffect.LATE if alert.starts_at == state.starts_at else AlertEffect.OVER
+
+
+def no_page_until(alert: Alert, state: EpisodeState, *, now: datetime, late_copy: timedelta) -> datetime | None:
+    """Until when this firing, which FIRED after the end of that one, pages nobody again; None: it is no longer at once.
+
+    With the same start it may be a late copy, whose sender says the end at its next flush. That is heard of one
+    group_interval after the copy, so the time counts from the copy; with another start, from the end.
+    """
+    if state.firing or state.ended_at is None:
+        return None
+    until = state.ended_at + late_copy
+    if state.doubted_at is not None and state.starts_at == alert.starts_at:
+        until = state.doubted_at + late_copy + DOUBT
+    return until if state.ended_at <= now < until else None
 
 
 def recent(at: datetime | None, now: datetime, within: timedelta) -> bool:

@@ -17,11 +17,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot.access import break_glass_rules, identity
 from bot.actions import intent, upkeep
+from bot.alerts.episodes import DOUBT
 from bot.alerts.intake import IntakeResult
 from bot.alerts.internal import clock_went_back
 from bot.core.alert import AlertBatch
 from bot.core.incident import Committed, OnCommit
 from bot.core.message import Subscription
+from bot.incidents.due import look_at_due_incidents
 from bot.incidents.undelivered import report_undelivered
 from bot.notifications import sender
 from bot.store import account_links, account_messages, clock_steps, outbox
@@ -39,16 +41,6 @@ _PACES_FOR = timedelta(minutes=10)
 _CODES_FOR = timedelta(days=30)
 #: Seconds between two searches for deadlines that lie too far ahead.
 _CORRECT_EVERY_S = 15
-_BOUNDS = DeadlineLimits(
-    send_lease=sender.LEASE,
-    run_lease=intent.LEASE,
-    retry=sender.LONGEST_RETRY,
-    check=upkeep.CHECK_EVERY,
-    report=sender.LONGEST_RETRY,
-    code=identity.CODE_LIFETIME,
-    lock=identity.LOCKED_FOR,
-    break_glass=break_glass_rules.BREAK_GLASS_LASTS,
-)
 #: In the past by any clock.
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -64,12 +56,17 @@ class Scheduler:
         on_commit: OnCommit,
         take: Callable[[AlertBatch, Callable[[IntakeResult | Exception], None]], None],
         late_copy: timedelta,
+        quiet: timedelta,
         ticks: Sequence[tuple[Callable[[], object], int]] = (),
     ) -> None:
-        """`ticks`: further functions to call, each with its interval in seconds."""
+        """`ticks`: further functions to call, each with its interval in seconds.
+
+        `quiet`: after how long without a firing an incident that flaps is over.
+        """
         self._store = store
         self._take = take
-        self._late_copy = late_copy
+        self._quiet = quiet
+        self._bounds = _limits(late_copy, quiet)
         self._monotonic_at: float | None = None
         self._subscriptions = subscriptions
         self._on_commit = on_commit
@@ -80,6 +77,7 @@ class Scheduler:
                 (self.release_leases, 1),
                 (self.report_late_pages, 5),
                 (self.accept_doubted_alerts, 15),
+                (self.look_at_due_incidents, 5),
                 (self.delete_old, 60),
                 *ticks,
             )
@@ -120,14 +118,21 @@ class Scheduler:
     def accept_doubted_alerts(self) -> None:
         """Accept an alert that was received firing after its end, if no second end has followed: it does fire.
 
-        A sender of a late copy also sends the end, at its next group_interval. A sender that had lost track of the
-        alert does not, and would not repeat the firing for hours. So such a firing is processed as if received now.
+        A sender that had lost track of the alert would not repeat the firing for hours. So such a firing is processed
+        as if received now. If it was a late copy after all, its sender sends the end as well, at its next
+        group_interval, and nobody has been paged until then (docs/decisions/0053).
         """
         with self._store.begin() as tx:
-            alerts = tx.doubted_alerts(tx.now - 2 * self._late_copy)
+            alerts = tx.doubted_alerts(tx.now - DOUBT)
         for alert in alerts:
             batch = AlertBatch(source=alert.source, group=alert.group, alerts=(alert,))
             self._take(batch, lambda taken: logger.info("a doubted alert is believed", extra={"taken": str(taken)}))
+
+    def look_at_due_incidents(self) -> None:
+        """Page again for what fired again at once and still does, and end what flapped and has been quiet."""
+        with self._store.begin() as tx:
+            written = look_at_due_incidents(tx, self._quiet, self._subscriptions)
+        self._on_commit(written)
 
     def watch_clock(self) -> None:
         """If the database's clock was set back, correct deadlines, so that nothing waits for the old time to come."""
@@ -149,7 +154,7 @@ class Scheduler:
     def _correct(self, back: timedelta) -> None:
         """Bring deadlines back to their limits, and report it. `back`: how far the clock went back; zero if unknown."""
         with self._store.begin() as tx:
-            found = clock_steps.correct_deadlines(tx, _BOUNDS, stepped=back > timedelta(0))
+            found = clock_steps.correct_deadlines(tx, self._bounds, stepped=back > timedelta(0))
             now = tx.now
         if not found and not back:
             return
@@ -163,6 +168,20 @@ class Scheduler:
             outbox.delete_old(tx, paces_before=tx.now - _PACES_FOR, seen_before=tx.now - _SEEN_FOR)
             account_links.delete_old(tx, codes_before=tx.now - _CODES_FOR)
             account_messages.delete_old(tx, before=tx.now - _CODES_FOR)
+
+
+def _limits(late_copy: timedelta, quiet: timedelta) -> DeadlineLimits:
+    return DeadlineLimits(
+        send_lease=sender.LEASE,
+        run_lease=intent.LEASE,
+        retry=sender.LONGEST_RETRY,
+        check=upkeep.CHECK_EVERY,
+        report=sender.LONGEST_RETRY,
+        code=identity.CODE_LIFETIME,
+        lock=identity.LOCKED_FOR,
+        break_glass=break_glass_rules.BREAK_GLASS_LASTS,
+        look_at=max(late_copy + DOUBT, quiet),
+    )
 
 
 class TickLoop:

@@ -38,6 +38,7 @@ from bot.core.alert import Severity
 from bot.core.errors import Rejected
 from bot.core.incident import Event, EventType, Incident, IncidentChange, Status
 from bot.core.incident_marker import micros_of
+from bot.incidents import course
 from bot.incidents.transitions import (
     Acknowledge,
     ActionReported,
@@ -46,6 +47,7 @@ from bot.incidents.transitions import (
     Assign,
     DeliveryFailed,
     LeadAlert,
+    LookAgain,
     OpenIncident,
     PageSomeone,
     PersonTransition,
@@ -68,6 +70,8 @@ def change(incident: Incident, transition: Transition, *, now: datetime) -> Inci
     match transition:
         case AlertsChanged():
             return _by_alerts(incident, transition, now)
+        case LookAgain():
+            return _looked_again(incident, transition, now)
         case ActionReported():
             return _changed(incident, now, (transition.type, transition.by, transition.text, transition.via))
         case DeliveryFailed():
@@ -134,33 +138,55 @@ def _by_alerts(incident: Incident, alerts: AlertsChanged, now: datetime) -> Inci
         total=incident.total + alerts.fired - alerts.refired + alerts.already_ended,
         truncated=incident.truncated if alerts.truncated is None else alerts.truncated,
     )
-    happened = [*_beginnings(incident, updated, alerts), *_ends(incident, updated, alerts)]
+    back = course.reopening(incident, updated, alerts, now)
+    happened = [*_beginnings(incident, updated, alerts, back), *_ends(incident, updated, alerts)]
     if not happened:
         return IncidentChange(incident=incident)
-    for event_type, *_ in happened:
-        if event_type is EventType.REOPENED:
-            updated = replace(updated, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
-        if event_type is EventType.RESOLVED:
-            updated = replace(updated, status=Status.RESOLVED, resolved_at=now, resolved_by=alerts.source)
-    return _changed(updated, now, *happened)
+    if back is not None:
+        return _changed(back.incident, now, *happened)
+    if any(event_type is EventType.RESOLVED for event_type, *_ in happened):
+        return _changed(course.ended(updated, now), now, *happened)
+    if incident.status is Status.RESOLVED:
+        return _changed(updated, now, *happened)
+    followed, news = course.followed(incident, updated, alerts, now)
+    if news:
+        happened.append((EventType.PAGED_AGAIN, alerts.source, news, ""))
+    return _changed(followed, now, *happened)
 
 
-def _beginnings(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
-    if incident.status is Status.RESOLVED and updated.firing and (alerts.fired or alerts.repeated):
+def _beginnings(
+    incident: Incident, updated: Incident, alerts: AlertsChanged, back: course.Reopening | None
+) -> Iterator[_Happened]:
+    if back is not None:
         reason = "firing again" if alerts.fired else "still firing after it was resolved by hand"
-        yield EventType.REOPENED, alerts.source, f"{_count(updated.firing)} {reason}{_named(alerts)}.", ""
+        yield (
+            back.type,
+            alerts.source,
+            f"{course.count_alerts(updated.firing)} {reason}{_named(alerts)}.{back.note}",
+            "",
+        )
     elif alerts.fired:
-        yield EventType.ALERTS_FIRED, alerts.source, f"{_count(alerts.fired)} more firing{_named(alerts)}.", ""
+        yield (
+            EventType.ALERTS_FIRED,
+            alerts.source,
+            f"{course.count_alerts(alerts.fired)} more firing{_named(alerts)}.",
+            "",
+        )
     elif alerts.already_ended:
         yield (
             EventType.ALERTS_FIRED,
             alerts.source,
-            f"{_count(alerts.already_ended)} reported late, already ended{_named(alerts)}.",
+            f"{course.count_alerts(alerts.already_ended)} reported late, already ended{_named(alerts)}.",
             "",
         )
     if updated.truncated > incident.truncated:
-        yield EventType.ALERTS_FIRED, alerts.source, f"{alerts.source} left out {_count(updated.truncated)}.", ""
-    alive = incident.status is not Status.RESOLVED or (updated.firing and (alerts.fired or alerts.repeated))
+        yield (
+            EventType.ALERTS_FIRED,
+            alerts.source,
+            f"{alerts.source} left out {course.count_alerts(updated.truncated)}.",
+            "",
+        )
+    alive = incident.status is not Status.RESOLVED or back is not None
     if alive and updated.severity.rank < incident.severity.rank:
         yield EventType.SEVERITY_RAISED, alerts.source, f"Now {updated.severity}: {updated.title}", ""
 
@@ -168,10 +194,22 @@ def _beginnings(incident: Incident, updated: Incident, alerts: AlertsChanged) ->
 def _ends(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
     if not alerts.ended:
         return
-    if incident.status is not Status.RESOLVED and not updated.firing:
+    if incident.status is not Status.RESOLVED and not updated.firing and not incident.is_flapping:
         yield EventType.RESOLVED, alerts.source, "All alerts have ended.", ""
     else:
-        yield EventType.ALERTS_ENDED, alerts.source, f"{_count(alerts.ended)} ended, {updated.firing} still firing.", ""
+        yield (
+            EventType.ALERTS_ENDED,
+            alerts.source,
+            f"{course.count_alerts(alerts.ended)} ended, {updated.firing} still firing.",
+            "",
+        )
+
+
+def _looked_again(incident: Incident, transition: LookAgain, now: datetime) -> IncidentChange:
+    looked, event_type, reason = course.looked_again(incident, transition.quiet, now)
+    if event_type is None:
+        return IncidentChange(incident=looked)
+    return _changed(looked, now, (event_type, incident.source, reason, ""))
 
 
 def _by_person(incident: Incident, transition: PersonTransition, now: datetime) -> IncidentChange:
@@ -204,14 +242,19 @@ def _remark(transition: AddNote | PageSomeone) -> _Happened:
 def _acked(incident: Incident, transition: Acknowledge, now: datetime) -> IncidentChange:
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
-    if incident.status is Status.ACKED and incident.owner == transition.by:
+    if incident.owner == transition.by and not incident.awaits_ack:
         return IncidentChange(incident=incident)
     if incident.owner and not transition.human:
         return IncidentChange(incident=incident)
     message = f"{transition.name} has it."
-    if incident.owner and incident.owner != transition.by:
+    if incident.status is Status.ACKED and incident.owner == transition.by:
+        message = f"{transition.name} still has it, with {course.count_alerts(incident.firing)} firing."
+    elif incident.owner and incident.owner != transition.by:
         message = f"{transition.name} takes it over from {incident.owner}."
     taken = replace(incident, status=Status.ACKED, owner=transition.by)
+    taken = course.covering(taken, by=transition.name, places=transition.places, now=now)
+    if incident.page_is_due:
+        taken = replace(taken, look_at=None)
     return _changed(taken, now, (EventType.ACKED, transition.by, message, transition.via))
 
 
@@ -220,8 +263,8 @@ def _resolved(incident: Incident, transition: Resolve, now: datetime) -> Inciden
         return IncidentChange(incident=incident)
     message = f"{transition.name} resolved it."
     if incident.firing:
-        message = f"{transition.name} resolved it while {_count(incident.firing)} still fired."
-    done = replace(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
+        message = f"{transition.name} resolved it while {course.count_alerts(incident.firing)} still fired."
+    done = replace(course.forgotten(incident), status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
     return _changed(done, now, (EventType.RESOLVED, transition.by, message, transition.via))
 
 
@@ -229,18 +272,19 @@ def _reopened(incident: Incident, transition: Reopen, now: datetime) -> Incident
     if incident.status is not Status.RESOLVED:
         return IncidentChange(incident=incident)
     message = f"{transition.name} reopened it{f': {transition.because}' if transition.because else '.'}"
-    back = replace(incident, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
+    back = replace(course.forgotten(incident), status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
     return _changed(back, now, (EventType.REOPENED, transition.by, message, transition.via))
 
 
 def _assigned(incident: Incident, transition: Assign, now: datetime) -> IncidentChange:
     if transition.to == transition.by:
-        return _acked(incident, Acknowledge(by=transition.by, name=transition.name, via=transition.via), now)
+        own = Acknowledge(by=transition.by, name=transition.name, via=transition.via, places=transition.places)
+        return _acked(incident, own, now)
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
     if incident.owner == transition.to:
         return IncidentChange(incident=incident)
-    given = replace(incident, status=Status.OPEN, owner=transition.to)
+    given = course.with_course(replace(incident, status=Status.OPEN, owner=transition.to), covered=None)
     return _changed(
         given,
         now,
@@ -292,10 +336,6 @@ def _with_lead(incident: Incident, lead: LeadAlert | None) -> Incident:
 def _opening(incident: Incident) -> str:
     more = f" (and {incident.total - 1} more)" if incident.total > 1 else ""
     return f"{incident.title}{more}"
-
-
-def _count(number: int) -> str:
-    return f"{number} alert" if number == 1 else f"{number} alerts"
 
 
 def _named(alerts: AlertsChanged) -> str:

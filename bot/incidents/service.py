@@ -6,7 +6,7 @@ messages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypedDict
 
@@ -48,9 +48,18 @@ class IncidentService:
     """Implements `command.IncidentOperations` for one request."""
 
     def __init__(
-        self, tx: Tx, request: Request, subscriptions: Sequence[Subscription], add_written: Callable[[Committed], None]
+        self,
+        tx: Tx,
+        request: Request,
+        subscriptions: Sequence[Subscription],
+        add_written: Callable[[Committed], None],
+        places_of: Callable[[Iterable[Mapping[str, str]]], tuple[str, ...]] = lambda _: (),
     ) -> None:
-        """`add_written`: called with what each change has written, to act on it after the commit."""
+        """`add_written`: called with what each change has written, to act on it after the commit.
+
+        `places_of`: the places of alerts with these labels, which an acknowledgement covers.
+        """
+        self._places_of = places_of
         self._tx = tx
         self._request = request
         self._by: _By = {"by": request.by.id, "name": request.by.display_name, "via": request.channel}
@@ -68,7 +77,8 @@ class IncidentService:
 
     def acknowledge(self, incident: Incident) -> Incident:
         self._check_age(incident)
-        return self._change(incident, Acknowledge(**self._by, human=self._request.by.human))
+        places = self._places(incident)
+        return self._change(incident, Acknowledge(**self._by, human=self._request.by.human, places=places))
 
     def resolve(self, incident: Incident) -> Incident:
         self._check_age(incident)
@@ -91,7 +101,7 @@ class IncidentService:
 
     def assign(self, incident: Incident, person: str) -> Incident:
         self._check_age(incident)
-        return self._change(incident, Assign(**self._by, to=person))
+        return self._change(incident, Assign(**self._by, to=person, places=self._places(incident)))
 
     def set_severity(self, incident: Incident, severity: Severity) -> Incident:
         self._check_age(incident)
@@ -121,6 +131,10 @@ class IncidentService:
     def list_notes(self, incident: Incident, limit: int) -> Sequence[Event]:
         events = [event for _, event in Reader(self._tx.sql).events(incident.id)]
         return [event for event in events if event.type is EventType.NOTED][-limit:]
+
+    def _places(self, incident: Incident) -> tuple[str, ...]:
+        """Where its alerts fire now."""
+        return self._places_of(self._tx.firing_labels(incident.id)) if incident.firing else ()
 
     def _check_age(self, incident: Incident) -> None:
         """Refuse a request from before the incident was opened again: a platform may deliver it hours late."""

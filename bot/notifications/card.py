@@ -30,6 +30,8 @@ def _lines(incident: Incident) -> list[str]:
         alerts += f", {incident.truncated} more not sent by the source"
     if incident.total:  # an incident opened by a person has none, and "0 of 0" would look as if all were well
         lines.append(f"Alerts: {alerts}")
+    if incident.is_flapping:
+        lines.append(incident.firing_words.capitalize())
     if incident.service:
         lines.append(f"Service: {incident.service}")
     lines.append(f"Opened {_at(incident.opened_at)}")
@@ -59,7 +61,8 @@ def _buttons(incident: Incident) -> dict[str, str]:
         case Status.OPEN:
             return {"Acknowledge": f"ack {incident.marked}", "Resolve": f"resolve {incident.marked}"}
         case Status.ACKED:
-            return {"Resolve": f"resolve {incident.marked}"}
+            again = {"Acknowledge": f"ack {incident.marked}"} if incident.awaits_ack else {}
+            return again | {"Resolve": f"resolve {incident.marked}"}
         case _:
             return {}
 

@@ -5,7 +5,8 @@
 | opened                       | posted        | -    | trigger      |
 | passed (opened as resolved)  | posted        | -    | -            |
 | acked, resolved, reopened    | edited        | yes  | the same     |
-| worsened                     | edited        | yes  | trigger      |
+| worsened, paged again        | edited        | yes  | trigger      |
+| refired                      | edited        | yes  | -            |
 | eased, assigned, paged       | edited        | yes  | -            |
 | noted, undelivered           | edited        | yes  | -            |
 | alerts fired, alerts ended   | edited, last  | -    | -            |

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
+import msgspec
+
 from bot.core.alert import Alert, EpisodeState
 from bot.core.incident import Event, EventType, Incident
 from bot.lib.redact import redact
@@ -126,10 +128,11 @@ class Tx:
         """When it was last opened or reopened."""
         return moment_or_none(
             self.sql.scalar(
-                "SELECT max(at) FROM event WHERE incident_id = ? AND what IN (?, ?)",
+                "SELECT max(at) FROM event WHERE incident_id = ? AND what IN (?, ?, ?)",
                 incident_id,
                 str(EventType.OPENED),
                 str(EventType.REOPENED),
+                str(EventType.REFIRED),
             )
         )
 
@@ -140,6 +143,23 @@ class Tx:
             limit,
         )
         return [incident_of(row) for row in rows]
+
+    def due_incidents(self, limit: int = 200) -> list[Incident]:
+        """Those whose `look_at` has come, the oldest first."""
+        rows = self.sql.rows(
+            f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.look_at IS NOT NULL AND i.look_at <= ?"
+            " ORDER BY i.look_at, i.id LIMIT ?",
+            micros(self.now),
+            limit,
+        )
+        return [incident_of(row) for row in rows]
+
+    def firing_labels(self, incident_id: int, limit: int = 2000) -> list[dict[str, str]]:
+        """The labels of its firing alerts."""
+        rows = self.sql.rows(
+            "SELECT labels FROM alert WHERE incident_id = ? AND firing = 1 LIMIT ?", incident_id, limit
+        )
+        return [msgspec.json.decode(row[0], type=dict[str, str]) for row in rows]
 
     def put_incidents(self, incidents: Sequence[Incident]) -> None:
         rows = [incident_row(one) for one in incidents]

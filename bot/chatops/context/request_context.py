@@ -27,7 +27,13 @@ class RequestContext:
         self._unit = unit
         self._registry = shared.registry
         self._authorizer = shared.break_glass.authorizer
-        self.incidents = IncidentService(unit.tx, unit.request, shared.break_glass.subscriptions, unit.add_written)
+        self.incidents = IncidentService(
+            unit.tx,
+            unit.request,
+            shared.break_glass.subscriptions,
+            unit.add_written,
+            shared.break_glass.rules.places,
+        )
         self.plans = PlanService(unit, shared)
         self.runs = RunService(unit, self.incidents)
         self.accounts = AccountService(unit, shared.break_glass)
