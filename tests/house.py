@@ -42,6 +42,7 @@ from bot.core.plan import Risk
 from bot.core.registry import Registry
 from bot.core.request import UNKNOWN_PRINCIPAL, Principal, Reply, Request
 from bot.incidents import undelivered
+from bot.notifications.card import CardSettings
 from bot.notifications.sender import Backoff, Sender
 from bot.store import audit_log, outbox
 from bot.store.engine import Store, Unavailable
@@ -218,11 +219,12 @@ class House:
         self.on_call: dict[str, list[str]] = {}  #: service -> ids of people; read at the next `settle`
         self.environments: dict[str, str | None] = {}  #: of each service of the catalog; read at the next `settle`
         self.settle(ACCOUNTS)
+        self.cards = CardSettings(public_url="http://vakhta.example")
         self.delivery = Sender(
             self.store,
             self.channels,
             report_failure=partial(undelivered.report_undelivered, subscriptions=mouths),
-            public_url="http://vakhta.example",
+            cards=self.cards,
             on_commit=self.written.append,
             patience=Backoff(initial=timedelta(seconds=1), maximum=timedelta(seconds=1)),
         )

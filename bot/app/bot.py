@@ -20,6 +20,7 @@ from bot.alerts.intake import Intake, IntakeResult
 from bot.app import database_damage, interpreter
 from bot.app.build import (
     build_alert_rules,
+    build_card_settings,
     build_channels,
     build_notary,
     build_people,
@@ -212,7 +213,7 @@ class Bot:
             self.store,
             list(self.channels.values()),
             report_failure=partial(undelivered.report_undelivered, subscriptions=subscriptions),
-            public_url=self._settings.server.public_url,
+            cards=build_card_settings(self._settings),
             on_commit=self._on_commit,
             observe=self._observe_delivery,
         )

@@ -32,7 +32,7 @@ from bot.core.action import Tools
 from bot.core.alert import Severity
 from bot.core.channel import Channel, GroupPlatform, Messenger, UserGroupChannel
 from bot.core.incident import CONSOLE
-from bot.core.message import Subscription
+from bot.core.message import Contact, Subscription
 from bot.core.request import Principal
 from bot.core.site import ServiceTargets
 from bot.incidents.transitions import CourseRules
@@ -42,6 +42,7 @@ from bot.lib import crypto, time_windows
 from bot.lib.logs import Redactor
 from bot.lib.metrics import Metrics
 from bot.lib.redact import redact
+from bot.notifications.card import CardSettings
 from bot.store.connections import TROUBLES, is_newest
 from bot.store.engine import Store, Unavailable
 
@@ -284,6 +285,25 @@ def _build_course_rules(page_again: PageAgainSettings, flapping: FlappingSetting
         reopenings=flapping.reopenings,
         within=flapping.within,
         quiet=flapping.quiet,
+    )
+
+
+def build_card_settings(settings: Settings) -> CardSettings:
+    """Builds what cards show of the settings: names, who is on call, where the board is."""
+    people = {one.id: one for one in settings.people}
+    on_call = {one.name: one.on_call or () for one in settings.services}
+
+    def contacts(service: str | None, channel: str) -> tuple[Contact, ...]:
+        called = [people[one] for one in on_call.get(service or "", ()) if one in people]
+        return tuple(Contact(id=one.id, name=one.name, account=one.accounts.get(channel, "")) for one in called)
+
+    section = settings.sources.alertmanager
+    return CardSettings(
+        public_url=settings.server.public_url,
+        names={one.id: one.name for one in settings.people},
+        on_call=contacts,
+        place_order=settings.incidents.place_order,
+        can_silence=section is not None and section.api_url is not None,
     )
 
 

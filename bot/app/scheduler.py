@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -41,6 +42,19 @@ _PACES_FOR = timedelta(minutes=10)
 _CODES_FOR = timedelta(days=30)
 #: Seconds between two searches for deadlines that lie too far ahead.
 _CORRECT_EVERY_S = 15
+#: An incident is decided about again no later than this, unless the settings have a longer time for it.
+_LOOK_AHEAD = timedelta(hours=1)
+_BOUNDS = DeadlineLimits(
+    send_lease=sender.LEASE,
+    run_lease=intent.LEASE,
+    retry=sender.LONGEST_RETRY,
+    check=upkeep.CHECK_EVERY,
+    report=sender.LONGEST_RETRY,
+    code=identity.CODE_LIFETIME,
+    lock=identity.LOCKED_FOR,
+    break_glass=break_glass_rules.BREAK_GLASS_LASTS,
+    look=_LOOK_AHEAD,
+)
 #: In the past by any clock.
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -66,7 +80,7 @@ class Scheduler:
         self._store = store
         self._take = take
         self._quiet = quiet
-        self._bounds = _limits(late_copy, quiet)
+        self._bounds = replace(_BOUNDS, look=max(_LOOK_AHEAD, late_copy + DOUBT, quiet))
         self._monotonic_at: float | None = None
         self._subscriptions = subscriptions
         self._on_commit = on_commit
@@ -168,20 +182,6 @@ class Scheduler:
             outbox.delete_old(tx, paces_before=tx.now - _PACES_FOR, seen_before=tx.now - _SEEN_FOR)
             account_links.delete_old(tx, codes_before=tx.now - _CODES_FOR)
             account_messages.delete_old(tx, before=tx.now - _CODES_FOR)
-
-
-def _limits(late_copy: timedelta, quiet: timedelta) -> DeadlineLimits:
-    return DeadlineLimits(
-        send_lease=sender.LEASE,
-        run_lease=intent.LEASE,
-        retry=sender.LONGEST_RETRY,
-        check=upkeep.CHECK_EVERY,
-        report=sender.LONGEST_RETRY,
-        code=identity.CODE_LIFETIME,
-        lock=identity.LOCKED_FOR,
-        break_glass=break_glass_rules.BREAK_GLASS_LASTS,
-        look_at=max(late_copy + DOUBT, quiet),
-    )
 
 
 class TickLoop:

@@ -89,3 +89,16 @@ class EpisodeState(Struct, frozen=True, kw_only=True, gc=False):
     def covers_until(self) -> datetime:
         """A firing that began no later belongs to this episode."""
         return max(self.source_ended_at or self.starts_at, self.starts_at)
+
+
+class AlertView(Struct, frozen=True, kw_only=True, gc=False):
+    """One stored episode and its current state, for people."""
+
+    source: str
+    fingerprint: str
+    firing: bool
+    labels: Mapping[str, str]
+    notes: Mapping[str, str]
+    starts_at: datetime
+    ended_at: datetime | None
+    link: str

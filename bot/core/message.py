@@ -9,8 +9,11 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from bot.core.alert import Severity
+from bot.core.alert import AlertView, Severity
 from bot.core.incident import Event, EventType, Incident, Status
+
+#: Alerts that come with a message.
+MOST_ALERTS = 50
 
 
 class MessageKind(StrEnum):
@@ -35,15 +38,60 @@ class OutboxMessage(Struct, frozen=True, kw_only=True, gc=False):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Contact:
+    """A person who is on call, and their account in the channel that the message goes to."""
+
+    id: str
+    name: str
+    account: str = ""  #: "" where they have none there, so that they cannot be mentioned
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlertSummary:
+    """One alert, by what tells it from the others of its incident."""
+
+    text: str
+    firing: bool
+    since: datetime
+    value: str = ""  #: as the sender wrote it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Situation:
+    """What the card of an incident says beside its title, in parts: each channel arranges them in its own form.
+
+    `Card.lines` say the same as text, with times in UTC, for a channel that has no form of its own.
+    """
+
+    headword: str  #: how bad, and in which state: "CRITICAL", "ACKNOWLEDGED (critical)", "RESOLVED (critical)"
+    holder: str  #: who has it, or that nobody has: "nobody has it yet; on call: Ana"
+    since: datetime  #: when the first of its alerts began to fire
+    acknowledged_at: datetime | None = None
+    resolved_at: datetime | None = None
+    count: str = ""  #: "3 firing of 5"; "" for an incident without alerts
+    description: str = ""  #: of the alert that names it, untrusted, several lines
+    facts: Mapping[str, str] = field(default_factory=dict)  #: three to six labels that all of its alerts have
+    alerts: tuple[AlertSummary, ...] = ()  #: the first few, firing ones first; empty where there is only one
+    more: int = 0  #: how many alerts are not among them
+    links: Mapping[str, str] = field(default_factory=dict)  #: label -> address that a reader can open
+    on_call: tuple[Contact, ...] = ()  #: of its service; to be mentioned in the first message alone
+    notes: tuple[str, ...] = ()  #: what else has to be said: runs, what the source left out
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
     """A message without a platform. All of it is untrusted text: the channel escapes it."""
 
     title: str
     lines: tuple[str, ...] = ()
     buttons: Mapping[str, str] = field(default_factory=dict)  #: label -> a command that a person could have typed
+    primary: str = ""  #: the label of the button that stands out
+    confirm: Mapping[str, str] = field(default_factory=dict)  #: label of a button -> what is asked before it counts
+    spare: frozenset[str] = frozenset()  #: labels of buttons that may be left out where they do not fit
     severity: Severity = Severity.INFO
     status: Status = Status.OPEN
     link: str = ""  #: the incident on the board
+    situation: Situation | None = None  #: of the card of an incident
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +106,8 @@ class Notification:
     ref: str | None  #: the reference of the incident's card in this channel; None when it was not posted yet
     due_at: datetime  #: no try was made before this time
     attempted: bool = False  #: an earlier try was made, perhaps by a process that died; it may have arrived
+    #: Of a card or a page: the alerts of the incident, the one that names it first; at most `MOST_ALERTS`.
+    alerts: tuple[AlertView, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

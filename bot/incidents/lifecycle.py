@@ -16,6 +16,14 @@ The tables give the new status and, in capitals, the event by its stored name (P
 | acknowledged | nothing            | open, theirs: ASSIGNED | as ack            | same: WORSENED   | same: EASED  |
 | resolved     | open: REOPENED     | refused                | refused           | refused          | refused      |
 
+| status       | same alerts fire at once | alerts not covered by the ack | ends, if it flaps | `look_at` has come       |
+|--------------|--------------------------|-------------------------------|-------------------|--------------------------|
+| open         | -                        | -                             | same: ENDED       | PAGED_AGAIN, or resolved |
+| acknowledged | -                        | same: FIRED, PAGED_AGAIN      | same: ENDED       | PAGED_AGAIN, or resolved |
+| resolved     | as before it: REFIRED    | -                             | -                 | nothing                  |
+
+`course` has the rules of this last table. By a person, an acknowledgement of what paged again is an event as well.
+
 An assignee has not agreed yet, so an assigned incident stays open until they acknowledge it. Assigning it to its
 assignee again, or setting the severity that it has, changes nothing.
 

@@ -1,71 +1,190 @@
-"""Builds an incident's card, independent of any platform: the channel escapes it and cuts it to its limits. Pure."""
+"""Builds an incident's card, independent of any platform: the channel arranges, escapes and cuts it. Pure.
+
+The reader was asleep a minute ago. The title says what and where; then come how bad it is and who has it, what the
+sender says, the labels, the alerts by what tells them apart, and what can be done.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bot.core import run_state
+from bot.core.alert import AlertView
 from bot.core.incident import Incident, Status
-from bot.core.message import Card
+from bot.core.message import AlertSummary, Card, Contact, Situation
 from bot.core.run_state import RunStatus
+from bot.lib.text import spell_list, spell_moment
+from bot.notifications.alert_texts import description_of, links_of, name_of, value_of
+from bot.notifications.places import PLACE_ORDER, key_labels, telling, where
+
+_SHOWN = 5  #: alerts on the card; `show` has all
+_DESCRIPTION = 1200  #: characters
+_SILENCED = ("alertname", "cluster", "namespace", "service")  #: labels that a silence from the card names
 
 
-def incident_card(incident: Incident, *, public_url: str, runs: Sequence[RunStatus] = ()) -> Card:
-    """The latest state, with the buttons that apply to it. `runs`: the runs of actions that belong to it."""
+@dataclass(frozen=True, kw_only=True)
+class CardSettings:
+    """What a card takes from the settings. `on_call` gets a service and a channel."""
+
+    public_url: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)  #: person's id -> name
+    on_call: Callable[[str | None, str], tuple[Contact, ...]] = lambda _service, _channel: ()
+    place_order: Sequence[str] = PLACE_ORDER
+    can_silence: bool = False
+
+
+def incident_card(
+    incident: Incident,
+    settings: CardSettings,
+    *,
+    channel: str = "",
+    alerts: Sequence[AlertView] = (),
+    runs: Sequence[RunStatus] = (),
+) -> Card:
+    """The latest state, with the buttons that apply to it.
+
+    `alerts`: the incident's, firing ones first; `runs`: the runs of actions that belong to it.
+    """
+    known = lead_first(alerts, incident)
+    situation = _situation(incident, settings, channel, known, runs)
     return Card(
         title=f"#{incident.id} {incident.title}",
-        lines=(*_lines(incident), *_runs(runs)),
-        buttons=_buttons(incident),
+        lines=tuple(_lines(incident, situation)),
+        buttons=_buttons(incident, known, can_silence=settings.can_silence),
+        primary="Acknowledge",
+        confirm=_confirm(incident),
+        spare=frozenset({"Silence 2h"}),
         severity=incident.severity,
         status=incident.status,
-        link=f"{public_url.rstrip('/')}/incidents/{incident.id}?mark={incident.mark}",
+        link=f"{settings.public_url.rstrip('/')}/incidents/{incident.id}?mark={incident.mark}",
+        situation=situation,
     )
 
 
-def _lines(incident: Incident) -> list[str]:
-    lines = [_status(incident)]
-    alerts = f"{incident.firing} firing of {incident.total}"
-    if incident.truncated:
-        alerts += f", {incident.truncated} more not sent by the source"
-    if incident.total:  # an incident opened by a person has none, and "0 of 0" would look as if all were well
-        lines.append(f"Alerts: {alerts}")
+def lead_first(alerts: Sequence[AlertView], incident: Incident) -> list[AlertView]:
+    """The alert that names the incident first, the others in their order."""
+    named = incident.lead.rpartition("|")[2]
+    return sorted(alerts, key=lambda one: (not one.firing, one.fingerprint != named))
+
+
+def _situation(
+    incident: Incident, settings: CardSettings, channel: str, alerts: Sequence[AlertView], runs: Sequence[RunStatus]
+) -> Situation:
+    shown = [one for one in alerts if one.firing] or list(alerts)
+    lead = shown[0] if shown else None
+    told = telling([one.labels for one in shown], settings.place_order)
+    on_call = settings.on_call(incident.service, channel) if incident.status is not Status.RESOLVED else ()
+    covered = incident.course.covered
+    rows = [_summary(one, text, settings.place_order) for one, text in zip(shown, told.each, strict=True)]
+    several = len(shown) > 1
+    return Situation(
+        headword=_headword(incident),
+        holder=_holder(incident, settings.names, on_call),
+        since=min((one.starts_at for one in shown), default=incident.opened_at),
+        acknowledged_at=covered.at if covered and incident.status is Status.ACKED else None,
+        resolved_at=incident.resolved_at,
+        count=f"{incident.firing} firing of {incident.total}" if incident.total else "",
+        description=description_of(lead.notes, incident.title)[:_DESCRIPTION] if lead else "",
+        facts=_facts(incident, key_labels(told.common, settings.place_order)),
+        alerts=tuple(rows[:_SHOWN]) if several else (),
+        more=max(0, max(incident.firing, len(shown)) - _SHOWN) if several else 0,
+        links=links_of(lead.labels, lead.notes, lead.link) if lead else {},
+        on_call=on_call,
+        notes=tuple(_notes(incident, lead, runs)),
+    )
+
+
+def _summary(alert: AlertView, told: str, order: Sequence[str]) -> AlertSummary:
+    text = told or where(alert.labels, order) or name_of(alert.labels)
+    return AlertSummary(text=text, firing=alert.firing, since=alert.starts_at, value=value_of(alert.notes))
+
+
+def _facts(incident: Incident, labels: Mapping[str, str]) -> dict[str, str]:
+    """The service of the settings first: people know it by that name."""
+    service = incident.service
+    return dict(labels) if service is None or service in labels.values() else {"service": service, **labels}
+
+
+def _notes(incident: Incident, lead: AlertView | None, runs: Sequence[RunStatus]) -> Iterator[str]:
+    if lead and value_of(lead.notes) and incident.firing <= 1:
+        yield f"Value: {value_of(lead.notes)}"
     if incident.is_flapping:
-        lines.append(incident.firing_words.capitalize())
-    if incident.service:
-        lines.append(f"Service: {incident.service}")
-    lines.append(f"Opened {_at(incident.opened_at)}")
-    return lines
-
-
-def _runs(runs: Sequence[RunStatus]) -> list[str]:
+        yield incident.firing_words.capitalize()
+    if incident.truncated:
+        yield f"{incident.truncated} more alerts were not sent by {incident.source}"
     counts = run_state.count_unfinished(runs)
-    return [f"Runs: {counts}. Details: `runs`"] if counts else []
+    if counts:
+        yield f"Runs: {counts}. Details: `runs`"
 
 
-def _status(incident: Incident) -> str:
+def _lines(incident: Incident, situation: Situation) -> Iterator[str]:
+    """The same as text."""
+    yield f"{situation.headword}: {situation.holder}"
+    since = f"since {spell_moment(situation.since)}"
+    yield f"{situation.count}, {since}" if situation.count else since.capitalize()
+    if situation.resolved_at:
+        yield f"Resolved {spell_moment(situation.resolved_at)}"
+    if situation.description:
+        yield from situation.description.splitlines()
+    if situation.facts:
+        yield ", ".join(f"{name}: {value}" for name, value in situation.facts.items())
+    for one in situation.alerts:
+        yield f"- {one.text}{f' ({one.value})' if one.value else ''}"
+    if situation.more:
+        yield f"and {situation.more} more: `show {incident.id}`"
+    yield from situation.notes
+    for label, url in situation.links.items():
+        yield f"{label}: {url}"
+
+
+def _headword(incident: Incident) -> str:
     match incident.status:
         case Status.ACKED:
-            return f"{incident.severity}, acknowledged: {incident.owner} has it"
+            return f"ACKNOWLEDGED ({incident.severity})"
         case Status.RESOLVED:
-            when = f" {_at(incident.resolved_at)}" if incident.resolved_at else ""
-            return f"{incident.severity}, resolved by {incident.resolved_by}{when}"
-        case _ if incident.owner:
-            return f"{incident.severity}, open: assigned to {incident.owner}, who has not acknowledged it"
+            return f"RESOLVED ({incident.severity})"
         case _:
-            return f"{incident.severity}, open: nobody has it yet"
+            return str(incident.severity).upper()
 
 
-def _buttons(incident: Incident) -> dict[str, str]:
+def _holder(incident: Incident, names: Mapping[str, str], on_call: Sequence[Contact]) -> str:
+    called = f"; on call: {spell_list((one.name for one in on_call), 'and')}" if on_call else ""
+    owner = names.get(incident.owner or "", incident.owner)
     match incident.status:
-        case Status.OPEN:
-            return {"Acknowledge": f"ack {incident.marked}", "Resolve": f"resolve {incident.marked}"}
         case Status.ACKED:
-            again = {"Acknowledge": f"ack {incident.marked}"} if incident.awaits_ack else {}
-            return again | {"Resolve": f"resolve {incident.marked}"}
+            return f"{owner} has it"
+        case Status.RESOLVED:
+            return f"resolved by {names.get(incident.resolved_by or '', incident.resolved_by)}"
+        case _ if owner:
+            return f"assigned to {owner}, who has not acknowledged it{called}"
         case _:
-            return {}
+            return f"nobody has it yet{called}"
 
 
-def _at(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
+def _buttons(incident: Incident, alerts: Sequence[AlertView], *, can_silence: bool) -> dict[str, str]:
+    if incident.status is Status.RESOLVED:
+        return {}
+    buttons = {"Acknowledge": f"ack {incident.marked}"} if incident.awaits_ack else {}
+    buttons["Resolve"] = f"resolve {incident.marked}"
+    silenced = _silence(alerts) if can_silence else ""
+    return buttons | ({"Silence 2h": silenced} if silenced else {})
+
+
+def _silence(alerts: Sequence[AlertView]) -> str:
+    """The command that silences what fires here; "" where a label would have to be quoted."""
+    firing = [one.labels for one in alerts if one.firing]
+    common = {name: firing[0].get(name, "") for name in _SILENCED} if firing else {}
+    common = {name: value for name, value in common.items() if value and all(one.get(name) == value for one in firing)}
+    if "alertname" not in common or any(
+        not value.replace("-", "").replace("_", "").isalnum() for value in common.values()
+    ):
+        return ""
+    return f"silence {' '.join(f'{name}={value}' for name, value in common.items())} for 2h"
+
+
+def _confirm(incident: Incident) -> dict[str, str]:
+    if incident.status is Status.RESOLVED or not incident.firing:
+        return {}
+    fire = "1 alert still fires" if incident.firing == 1 else f"{incident.firing} alerts still fire"
+    return {"Resolve": f"{fire}. Resolve #{incident.id} all the same? If they go on, it opens again and pages."}

@@ -23,7 +23,7 @@ from bot.core.message import MessageKind, Notification
 from bot.lib import text
 from bot.lib.failpoints import failpoint
 from bot.lib.wakeup import WakeSignal
-from bot.notifications.card import incident_card
+from bot.notifications.card import CardSettings, incident_card, lead_first
 from bot.store import outbox
 from bot.store.engine import Store, Unavailable
 from bot.store.outbox import Claim
@@ -104,7 +104,7 @@ class Sender:
         store: Store,
         channels: Sequence[Channel],
         *,
-        public_url: str,
+        cards: CardSettings,
         report_failure: ReportFailure,
         on_commit: OnCommit,
         patience: Backoff | None = None,
@@ -112,7 +112,7 @@ class Sender:
     ) -> None:
         self._store = store
         self._report_failure = report_failure
-        self._public_url = public_url
+        self._cards = cards
         self._on_commit = on_commit
         self._patience = patience or Backoff()
         self._observe = observe
@@ -275,7 +275,8 @@ class Sender:
             kind=one.kind,
             incident=one.incident,
             event=one.event,
-            card=incident_card(one.incident, public_url=self._public_url, runs=one.runs),
+            card=incident_card(one.incident, self._cards, channel=one.channel, alerts=one.alerts, runs=one.runs),
+            alerts=tuple(lead_first(one.alerts, one.incident)),
             ref=one.ref,
             due_at=one.owed_at,
             attempted=one.attempts > 1,

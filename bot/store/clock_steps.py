@@ -29,7 +29,7 @@ class DeadlineLimits:
     code: timedelta  #: how long a linking code is valid
     lock: timedelta  #: how long wrong codes count
     break_glass: timedelta
-    look_at: timedelta  #: when an incident is decided about again
+    look: timedelta  #: when an incident is decided about again
 
 
 #: An account that was linked after a plan or an approval must not pass for one from before it. So of rows that are
@@ -120,7 +120,7 @@ def _kinds(bounds: DeadlineLimits, *, retry: timedelta) -> tuple[_Kind, ...]:
         _Kind("messages to accounts", "notice", "due_at", bounds.report),
         _Kind("accounts locked after wrong codes", "link_try", "until", bounds.lock, bounds.lock),
         _Kind("break-glass rights", "glass", "until", bounds.break_glass, bounds.break_glass, "closed_at IS NULL"),
-        _Kind("incidents", "incident", "look_at", bounds.look_at, bounds.look_at, "look_at IS NOT NULL"),
+        _Kind("incidents to look at again", "incident", "look_at", bounds.look, where="look_at IS NOT NULL"),
         _Kind("Flagger's questions at gates", "gate_asked", "at", begins),
         _Kind(
             "alerts received as firing after their end", "alert", "doubted_at", begins, where="doubted_at IS NOT NULL"

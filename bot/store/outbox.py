@@ -11,15 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bot.core.alert import AlertView
 from bot.core.channel import RateLimit
 from bot.core.incident import Event, Incident
-from bot.core.message import MessageKind, OutboxMessage
+from bot.core.message import MOST_ALERTS, MessageKind, OutboxMessage
 from bot.core.run_state import RunStatus
 from bot.store import run_states
 from bot.store.sql import Fixed, Row
 from bot.store.times import micros, moment
 from bot.store.transaction import Tx
-from bot.store.views import event_of
+from bot.store.views import alerts_of, event_of
 
 OutboxRow = tuple[int, int | None, OutboxMessage]  #: (incident id, event id or None for a card, message)
 
@@ -76,6 +77,7 @@ class Claim:
     incident: Incident
     event: Event | None
     ref: str | None  #: the provider's reference to the incident's card in this channel
+    alerts: tuple[AlertView, ...]  #: of a card or a page: the incident's, firing ones first
     runs: tuple[RunStatus, ...]  #: of a card: the runs that were requested for its incident, newest first
     version: int  #: the version of the card that is being sent
     attempts: int  #: including this one
@@ -197,6 +199,7 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         incident=incident,
         event=None if event_row is None else event_of(event_row),
         ref=ref,
+        alerts=() if kind == MessageKind.LINE else tuple(alerts_of(tx.sql, incident_id, MOST_ALERTS)),
         runs=tuple(run_states.about(tx.sql, incident_id, _RUNS)) if acted and kind == MessageKind.CARD else (),
         version=version,
         attempts=attempts,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from bot.core.alert import Severity
+from bot.core.alert import AlertView, Severity
 from bot.core.incident import Event, EventType, Incident, Status
 from bot.core.message import MessageKind
 from bot.store.rows import SELECT_INCIDENT, incident_of
@@ -17,20 +17,6 @@ from bot.store.times import moment, moment_or_none
 
 _UNRESOLVED = "FROM incident AS i WHERE i.status <> 'resolved'"
 _RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one in Severity), "END"])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AlertView:
-    """One episode and its current state."""
-
-    source: str
-    fingerprint: str
-    firing: bool
-    labels: Mapping[str, str]
-    notes: Mapping[str, str]
-    starts_at: datetime
-    ended_at: datetime | None
-    link: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,13 +86,7 @@ class Reader:
 
     def alerts(self, incident_id: int, limit: int = 500) -> list[AlertView]:
         """Firing ones first, then ordered by their start."""
-        rows = self.sql.rows(
-            "SELECT source, fingerprint, firing, labels, notes, starts_at, ended_at, link FROM alert"
-            " WHERE incident_id = ? ORDER BY firing DESC, starts_at, id LIMIT ?",
-            incident_id,
-            limit,
-        )
-        return [_alert(row) for row in rows]
+        return alerts_of(self.sql, incident_id, limit)
 
     def events(self, incident_id: int, limit: int = 1000) -> list[tuple[int, Event]]:
         """(id, event), oldest first; of a longer timeline, the newest `limit`."""
@@ -147,6 +127,17 @@ class Reader:
             "SELECT channel, count(*), min(owed_at) FROM delivery WHERE state = 'owed' GROUP BY channel"
         )
         return {row[0]: (row[1], moment(row[2])) for row in rows}
+
+
+def alerts_of(sql: Sql, incident_id: int, limit: int) -> list[AlertView]:
+    """As `Reader.alerts`."""
+    rows = sql.rows(
+        "SELECT source, fingerprint, firing, labels, notes, starts_at, ended_at, link FROM alert"
+        " WHERE incident_id = ? ORDER BY firing DESC, starts_at, id LIMIT ?",
+        incident_id,
+        limit,
+    )
+    return [_alert(row) for row in rows]
 
 
 def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) -> OwnIncidents:

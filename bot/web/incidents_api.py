@@ -20,11 +20,11 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from bot.core.alert import Severity
+from bot.core.alert import AlertView, Severity
 from bot.core.errors import Rejected
 from bot.core.incident import Event, Incident, Status
 from bot.store.engine import Store
-from bot.store.views import AlertView, DeliveryView, Reader
+from bot.store.views import DeliveryView, Reader
 from bot.web.auth import Auth
 from bot.web.runs_api import MOST_RUNS, RunOut, RunsOut, last_runs, runs_about
 

@@ -360,7 +360,7 @@ def test_a_database_of_before_says_of_its_runs_what_can_be_told_of_them(store_ur
     with store.connected() as connection:
         made = migrating.config()
         made.attributes["connection"] = connection
-        command.downgrade(made, "-1")
+        command.downgrade(made, "0011")
         for run, said in (("aa", "prod/api is at 6. NOT WELL: It crashes."), ("bb", "prod/api is at 6.")):
             connection.execute(
                 text(

@@ -37,7 +37,7 @@ _BOARD = {"ack", "resolve"}
 def of_incident(ground: Ground, status: Status) -> Card:
     if status is not Status.OPEN:
         ground.says("ack 1" if status is Status.ACKED else "resolve 1", KINDS["admin"])
-    return cards.incident_card(ground.house.incident(), public_url="http://vakhta.example")
+    return cards.incident_card(ground.house.incident(), cards.CardSettings(public_url="http://vakhta.example"))
 
 
 def shown(ground: Ground) -> list[Card]:

@@ -63,8 +63,8 @@ def test_mine_are_those_i_have_and_those_of_services_that_i_am_on_call_for(house
     assert reply.text.splitlines()[:5] == [
         "Overview for Ana",
         "Your unresolved incidents: 2",
-        "#1 critical acknowledged, ana has it: webDown (1 firing)",
-        "#2 warning open: apiDown (1 firing)",
+        "#1 critical acknowledged, ana has it: webDown web (1 firing)",
+        "#2 warning open: apiDown api (1 firing)",
         "Other unresolved incidents: 1; `incidents` lists all.",
     ]
     assert buttons(reply) == {"Acknowledge #2": f"ack {house.incident(2).marked}"}
@@ -222,4 +222,4 @@ def test_it_is_answered_in_words_in_every_place(house: House, place: str) -> Non
 
     reply = house.says("home", place=place)
 
-    assert "#1 critical open: apiDown (1 firing)" in reply.text
+    assert "#1 critical open: apiDown api (1 firing)" in reply.text

@@ -20,6 +20,7 @@ from bot.incidents import undelivered
 from bot.integrations.slack.channel import Slack
 from bot.integrations.telegram.channel import Telegram
 from bot.notifications import card as cards
+from bot.notifications.card import CardSettings
 from bot.notifications.sender import Backoff, Sender
 from tests.fakes.slack import FakeSlack
 from tests.fakes.telegram import FakeTelegram
@@ -52,7 +53,7 @@ class Chats:
             house.store,
             self.channels,
             report_failure=partial(undelivered.report_undelivered, subscriptions=house.mouths),
-            public_url="http://vakhta.example",
+            cards=CardSettings(public_url="http://vakhta.example"),
             on_commit=house.written.append,
             patience=Backoff(initial=timedelta(seconds=1), maximum=timedelta(seconds=1)),
         )
@@ -108,7 +109,7 @@ def chats(house: House) -> Iterator[Chats]:
         made.close()
 
 
-def without_marks(incident: Incident) -> dict[str, str]:
+def without_marks(incident: Incident, *_: object, **_more: object) -> dict[str, str]:
     """The buttons from before there were markers."""
     return {"Acknowledge": f"ack {incident.id}", "Resolve": f"resolve {incident.id}"}
 

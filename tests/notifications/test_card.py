@@ -3,51 +3,139 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 
 from msgspec.structs import replace
 
-from bot.core.alert import Severity
+from bot.core.alert import AlertView, Severity
 from bot.core.incident import Status
+from bot.core.message import AlertSummary, Card, Contact, Situation
 from bot.core.run_state import RunStatus, State
 from bot.incidents import lifecycle
 from bot.incidents.transitions import AlertsChanged, LeadAlert
-from bot.notifications import card as cards
+from bot.notifications.card import CardSettings, incident_card
 from tests.house import NOON
 
-LEAD = LeadAlert(order="0|a", title="Down: api is down", severity=Severity.CRITICAL, service="prod/api")
+LEAD = LeadAlert(
+    order="0|2026-11-23T12:00:00+00:00|f-0",
+    title="KubePodCrashLooping payments/cart-0: Pod is crash looping.",
+    severity=Severity.CRITICAL,
+    service="payments",
+)
 OPEN = lifecycle.opened_by_alerts(
     7, "api", AlertsChanged(source="am", fired=2, lead=LEAD, truncated=900), now=NOON
 ).incident
+ONE = replace(OPEN, firing=1, total=1, truncated=0)
+SETTINGS = CardSettings(
+    public_url="https://vakhta.example/",
+    names={"ana": "Ana Lima"},
+    on_call=lambda service, channel: (Contact(id="ana", name="Ana Lima", account=f"{service}@{channel}"),),
+)
+NOTES = {
+    "summary": "Pod is crash looping.",
+    "description": "Container app restarts every 40 s.",
+    "runbook_url": "https://runbooks.example.com/loop",
+}
 
 
-def test_an_open_incident_says_what_is_the_matter_and_offers_to_take_it() -> None:
-    card = cards.incident_card(OPEN, public_url="https://vakhta.example/")
-
-    assert card.title == "#7 Down: api is down"
-    assert card.lines == (
-        "critical, open: nobody has it yet",
-        "Alerts: 2 firing of 2, 900 more not sent by the source",
-        "Service: prod/api",
-        "Opened 2026-11-23 12:00 UTC",
+def pod(number: int, *, firing: bool = True, **notes: str) -> AlertView:
+    return AlertView(
+        source="am",
+        fingerprint=f"f-{number}",
+        firing=firing,
+        labels={"alertname": "KubePodCrashLooping", "namespace": "payments", "pod": f"cart-{number}", "uid": "u"},
+        notes=NOTES | notes,
+        starts_at=NOON - timedelta(minutes=number),
+        ended_at=None,
+        link="http://prometheus-k8s-0:9090/graph",
     )
-    assert card.buttons == {"Acknowledge": f"ack {OPEN.marked}", "Resolve": f"resolve {OPEN.marked}"}
+
+
+def situation(card: Card) -> Situation:
+    assert card.situation is not None
+    return card.situation
+
+
+def test_a_card_says_how_bad_what_where_since_when_who_and_what_to_do() -> None:
+    card = incident_card(ONE, SETTINGS, channel="slack", alerts=[pod(0)])
+
+    assert card.title == "#7 KubePodCrashLooping payments/cart-0: Pod is crash looping."
+    assert card.lines == (
+        "CRITICAL: nobody has it yet; on call: Ana Lima",
+        "1 firing of 1, since 2026-11-23 12:00 UTC",
+        "Container app restarts every 40 s.",
+        "namespace: payments, pod: cart-0",
+        "Runbook: https://runbooks.example.com/loop",
+    )
+    assert card.buttons == {"Acknowledge": f"ack {ONE.marked}", "Resolve": f"resolve {ONE.marked}"}
+    assert card.primary == "Acknowledge"
+    assert card.confirm == {
+        "Resolve": "1 alert still fires. Resolve #7 all the same? If they go on, it opens again and pages."
+    }
     assert card.link == f"https://vakhta.example/incidents/7?mark={OPEN.mark}"
+    assert situation(card).on_call == (Contact(id="ana", name="Ana Lima", account="payments@slack"),)
+
+
+def test_several_alerts_are_listed_by_what_tells_them_apart_and_the_one_that_names_it_comes_first() -> None:
+    pods = [pod(number, value=f"{number} restarts") for number in reversed(range(8))]
+
+    told = situation(incident_card(replace(OPEN, firing=8, total=9), SETTINGS, alerts=pods))
+
+    assert told.count == "8 firing of 9"
+    assert told.alerts[0] == AlertSummary(text="cart-0", firing=True, since=NOON, value="0 restarts")
+    assert [one.text for one in told.alerts] == ["cart-0", "cart-7", "cart-6", "cart-5", "cart-4"]
+    assert told.more == 3
+    assert told.facts == {"namespace": "payments"}
+    assert told.since == NOON - timedelta(minutes=7)
+
+
+def test_alerts_that_have_ended_are_not_listed_beside_those_that_fire() -> None:
+    told = situation(incident_card(ONE, SETTINGS, alerts=[pod(1), pod(0, firing=False)]))
+
+    assert told.alerts == ()
+    assert told.facts["pod"] == "cart-1"
+
+
+def test_the_value_of_a_single_alert_and_what_the_source_left_out_are_said() -> None:
+    told = situation(incident_card(replace(ONE, truncated=900), SETTINGS, alerts=[pod(0, value="97 %")]))
+
+    assert told.notes == ("Value: 97 %", "900 more alerts were not sent by am")
 
 
 def test_an_acknowledged_incident_says_who_has_it() -> None:
-    card = cards.incident_card(replace(OPEN, status=Status.ACKED, owner="ana"), public_url="")
+    card = incident_card(replace(OPEN, status=Status.ACKED, owner="ana"), SETTINGS)
 
-    assert card.lines[0] == "critical, acknowledged: ana has it"
+    assert card.lines[0] == "ACKNOWLEDGED (critical): Ana Lima has it"
     assert card.buttons == {"Resolve": f"resolve {OPEN.marked}"}
 
 
-def test_a_resolved_incident_says_by_whom_and_offers_nothing() -> None:
-    over = replace(OPEN, status=Status.RESOLVED, resolved_by="alertmanager", resolved_at=NOON)
+def test_a_resolved_incident_says_by_whom_and_offers_and_calls_nobody() -> None:
+    over = replace(OPEN, status=Status.RESOLVED, resolved_by="alertmanager", resolved_at=NOON, firing=0)
 
-    card = cards.incident_card(over, public_url="")
+    card = incident_card(over, SETTINGS, alerts=[pod(0, firing=False)])
 
-    assert card.lines[0] == "critical, resolved by alertmanager 2026-11-23 12:00 UTC"
-    assert card.buttons == {}
+    assert card.lines[:3] == (
+        "RESOLVED (critical): resolved by alertmanager",
+        "0 firing of 2, since 2026-11-23 12:00 UTC",
+        "Resolved 2026-11-23 12:00 UTC",
+    )
+    assert (card.buttons, card.confirm, situation(card).on_call) == ({}, {}, ())
+
+
+def test_an_assigned_incident_says_that_nobody_has_acknowledged_it() -> None:
+    card = incident_card(replace(OPEN, owner="ana"), CardSettings(names={"ana": "Ana Lima"}))
+
+    assert card.lines[0] == "CRITICAL: assigned to Ana Lima, who has not acknowledged it"
+
+
+def test_a_silence_is_offered_where_it_can_be_made_and_names_what_all_alerts_have() -> None:
+    can = dataclasses.replace(SETTINGS, can_silence=True)
+
+    offered = incident_card(OPEN, can, alerts=[pod(0), pod(1)]).buttons
+
+    assert offered["Silence 2h"] == "silence alertname=KubePodCrashLooping namespace=payments for 2h"
+    assert "Silence 2h" not in incident_card(OPEN, can).buttons
+    assert "Silence 2h" not in incident_card(OPEN, SETTINGS, alerts=[pod(0)]).buttons
 
 
 def test_a_card_says_which_runs_need_somebody_or_go_on_and_is_silent_of_those_that_are_at_rest() -> None:
@@ -60,8 +148,8 @@ def test_a_card_says_which_runs_need_somebody_or_go_on_and_is_silent_of_those_th
         dataclasses.replace(one, state=State.RUNNING),
     )
 
-    told = cards.incident_card(OPEN, public_url="", runs=(running, unwell, one))
-    quiet = cards.incident_card(OPEN, public_url="", runs=(one,))
+    told = incident_card(OPEN, SETTINGS, runs=(running, unwell, one))
+    quiet = incident_card(OPEN, SETTINGS, runs=(one,))
 
-    assert told.lines[-1] == "Runs: 1 done but not well, 1 running. Details: `runs`"
-    assert quiet.lines == cards.incident_card(OPEN, public_url="").lines
+    assert situation(told).notes[-1] == "Runs: 1 done but not well, 1 running. Details: `runs`"
+    assert quiet.lines == incident_card(OPEN, SETTINGS).lines

@@ -12,6 +12,7 @@ from bot.core.errors import Rejected
 from bot.integrations import find_sources
 from bot.integrations.alertmanager.source import AlertmanagerSource, read_exactly, read_ordinary
 from bot.integrations.payload import MOST_PARTS, digest_of_pairs
+from bot.notifications.alert_texts import name_of
 from tests.alerts.alerts_of import NOW, alert, body, payload
 
 
@@ -165,7 +166,7 @@ def test_a_fingerprint_over_64_characters_is_hashed() -> None:
 
 
 def test_row_23_an_alert_without_a_name_has_a_title() -> None:
-    assert read(body(alert(labels={}))).alerts[0].title == "(no alertname)"
+    assert name_of(read(body(alert(labels={}))).alerts[0].labels) == "(no alertname)"
 
 
 def test_unknown_fields_are_accepted() -> None:

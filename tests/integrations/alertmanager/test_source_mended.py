@@ -100,7 +100,7 @@ def test_row_28_of_10_000_labels_64_are_kept_and_the_ones_that_matter_first() ->
 
     (one,) = delivered.alerts
     assert len(one.labels) == 64
-    assert (one.title, one.labels["severity"]) == ("Z", "critical")
+    assert (one.labels["alertname"], one.labels["severity"]) == ("Z", "critical")
     assert delivered.repairs == ("labels_cut",)
 
 
@@ -111,8 +111,8 @@ def test_row_28_a_megabyte_of_label_is_cut_with_a_hash_of_all_of_it() -> None:
 
     (one,) = delivered.alerts
     mark = hashlib.sha256(long.encode()).hexdigest()[:16]
-    assert (len(one.title), len(one.annotations["d"])) == (1024, 4096)
-    assert one.title.endswith(f"sha256 {mark}]")
+    assert (len(one.labels["alertname"]), len(one.annotations["d"])) == (1024, 4096)
+    assert one.labels["alertname"].endswith(f"sha256 {mark}]")
     assert delivered.repairs == ("labels_cut", "notes_cut")
 
 

@@ -14,6 +14,7 @@ from bot.core.incident import Event, EventType, Incident, Status
 from bot.core.message import Card, MessageKind, Notification
 from bot.integrations.slack.channel import Slack
 from bot.integrations.slack.settings import SlackSettings
+from bot.notifications.card import CardSettings
 from bot.notifications.card import incident_card as draw
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
@@ -31,7 +32,7 @@ INCIDENT = Incident(
     firing=3,
     total=5,
 )
-CARD = draw(INCIDENT, public_url="https://vakhta.test")
+CARD = draw(INCIDENT, CardSettings(public_url="https://vakhta.test"))
 EVENT = Event(incident_id=42, at=NOON, type=EventType.ACKED, by="ana", text="Ana has it")
 
 

@@ -13,6 +13,7 @@ from bot.core.errors import Undelivered
 from bot.core.incident import Status
 from bot.integrations.slack.channel import Slack
 from bot.integrations.slack.messages import SlackApiError
+from bot.notifications.card import CardSettings
 from bot.notifications.card import incident_card as draw
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
@@ -29,7 +30,7 @@ def test_a_card_is_posted_with_its_buttons_and_a_line_for_the_phone(fake: FakeSl
     assert ref == f"C1:{message.ts}"
     assert "HighLatency" in message.text
     assert "🔴" in message.text
-    assert "critical, open: nobody has it yet" in message.text
+    assert "CRITICAL: nobody has it yet" in message.text
     assert "3 firing of 5" in message.shown
     assert message.buttons["Acknowledge"]["value"] == f"ack {INCIDENT.marked}"
     assert message.buttons["Open the board"]["url"] == CARD.link
@@ -57,7 +58,7 @@ def test_a_card_is_edited_in_place(fake: FakeSlack, slack: Slack) -> None:
     ref = post(slack)
 
     done = structs.replace(INCIDENT, status=Status.RESOLVED, resolved_by="ana")
-    again = slack.deliver(card(ref, told=draw(done, public_url="https://vakhta.test")))
+    again = slack.deliver(card(ref, told=draw(done, CardSettings(public_url="https://vakhta.test"))))
 
     assert again == ref
     assert len(fake.messages) == 1

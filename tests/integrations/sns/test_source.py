@@ -172,7 +172,7 @@ def test_nothing_is_lost_of_what_is_not_understood(message: str) -> None:
     alert = alert_of(Message=message)
 
     assert alert.firing
-    assert alert.title == "alarms"
+    assert alert.labels["alertname"] == "alarms"
     assert alert.annotations.get("description", "") == message
 
 

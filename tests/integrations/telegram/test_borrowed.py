@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from bot.core.incident import Status
 from bot.integrations.telegram.channel import Telegram
 from bot.integrations.telegram.updates import _CARD_COMMAND
-from bot.notifications.card import incident_card
+from bot.notifications.card import CardSettings, incident_card
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.integrations.telegram.room import INCIDENT, sent
@@ -116,7 +116,7 @@ def test_a_cards_buttons_say_only_what_is_believed_of_a_card_that_is_no_longer_r
     said = {
         words
         for status in Status
-        for words in incident_card(replace(INCIDENT, status=status), public_url="").buttons.values()
+        for words in incident_card(replace(INCIDENT, status=status), CardSettings(public_url="")).buttons.values()
     }
 
     assert all(_CARD_COMMAND.fullmatch(words) for words in said)
