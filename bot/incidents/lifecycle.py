@@ -16,11 +16,11 @@ The tables give the new status and, in capitals, the event by its stored name (P
 | acknowledged | nothing            | open, theirs: ASSIGNED | as ack            | same: WORSENED   | same: EASED  |
 | resolved     | open: REOPENED     | refused                | refused           | refused          | refused      |
 
-| status       | same alerts fire at once | alerts not covered by the ack | ends, if it flaps | `look_at` has come       |
-|--------------|--------------------------|-------------------------------|-------------------|--------------------------|
-| open         | -                        | -                             | same: ENDED       | PAGED_AGAIN, or resolved |
-| acknowledged | -                        | same: FIRED, PAGED_AGAIN      | same: ENDED       | PAGED_AGAIN, or resolved |
-| resolved     | as before it: REFIRED    | -                             | -                 | nothing                  |
+| status       | same alerts fire at once | alerts beyond the ack    | ends, if it flaps | `look_at` has come       |
+|--------------|--------------------------|--------------------------|-------------------|--------------------------|
+| open         | -                        | -                        | same: ENDED       | PAGED_AGAIN, or resolved |
+| acknowledged | -                        | same: FIRED, PAGED_AGAIN | same: ENDED       | PAGED_AGAIN, or resolved |
+| resolved     | as before it: REFIRED    | -                        | -                 | nothing                  |
 
 `course` has the rules of this last table. By a person, an acknowledgement of what paged again is an event as well.
 
