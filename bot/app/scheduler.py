@@ -21,7 +21,7 @@ from bot.actions import intent, upkeep
 from bot.alerts.episodes import DOUBT
 from bot.alerts.intake import IntakeResult
 from bot.alerts.internal import clock_went_back
-from bot.core.alert import AlertBatch
+from bot.core.alert import Alert, AlertBatch
 from bot.core.incident import Committed, OnCommit
 from bot.core.message import Subscription
 from bot.incidents.due import look_at_due_incidents
@@ -138,9 +138,12 @@ class Scheduler:
         """
         with self._store.begin() as tx:
             alerts = tx.doubted_alerts(tx.now - DOUBT)
+        groups: dict[tuple[str, str], list[Alert]] = {}
         for alert in alerts:
-            batch = AlertBatch(source=alert.source, group=alert.group, alerts=(alert,))
-            self._take(batch, lambda taken: logger.info("a doubted alert is believed", extra={"taken": str(taken)}))
+            groups.setdefault((alert.source, alert.group), []).append(alert)
+        for (source, group), doubted in groups.items():  # together, so that a group is one line of its incident
+            batch = AlertBatch(source=source, group=group, alerts=tuple(doubted))
+            self._take(batch, lambda taken: logger.info("doubted alerts are believed", extra={"taken": str(taken)}))
 
     def look_at_due_incidents(self) -> None:
         """Page again for what fired again at once and still does, and end what flapped and has been quiet."""

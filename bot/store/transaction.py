@@ -197,7 +197,7 @@ class Tx:
         )
         return found is not None
 
-    def doubted_alerts(self, before: datetime, limit: int = 500) -> list[Alert]:
+    def doubted_alerts(self, before: datetime, limit: int = 5000) -> list[Alert]:
         """Ended episodes that were received as firing again before then, as the alerts to ingest if they do fire."""
         rows = self.sql.rows(
             "SELECT a.source, i.key, a.fingerprint, a.labels, a.notes, a.starts_at, a.link FROM alert AS a"

@@ -76,6 +76,19 @@ def test_a_new_start_20_seconds_after_the_end_is_open_at_once_with_one_line_and_
     assert pages(house) == [EventType.OPENED, EventType.RESOLVED]
 
 
+def test_a_group_that_was_timed_out_as_a_whole_is_open_again_with_one_line_of_all(house: House) -> None:
+    alerts = [alert("Slow", fingerprint=f"slow-{n}") for n in range(30)]
+    house.hears(*alerts)
+    passes(house, minutes=10)
+    house.hears(*[replace(one, firing=False) for one in alerts])
+    passes(house, seconds=20)
+    house.hears(*alerts)
+    passes(house, seconds=40)
+
+    assert lines(house)[1:] == ["line incident.refired: 30 alerts firing again: Slow."]
+    assert house.incident().firing == 30
+
+
 @pytest.mark.parametrize("same_start", [True, False])
 def test_what_still_fires_when_that_time_is_over_pages_and_says_why(house: House, *, same_start: bool) -> None:
     ended_at_once(house)
