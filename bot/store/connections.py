@@ -11,9 +11,10 @@ from typing import IO, TypeVar
 from zlib import crc32
 
 import psycopg
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, create_engine, event
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from bot.store import timeouts
 
@@ -110,6 +111,24 @@ def is_newest(connection: Connection) -> bool:
     return [str(version) for (version,) in noted] == [newest]
 
 
+class ClosingPool(QueuePool):
+    """A pool that closes connections which come back after it was disposed of.
+
+    SQLAlchemy keeps those open in the old pool until the garbage collector finds it.
+    """
+
+    _disposed = False
+
+    def dispose(self) -> None:
+        self._disposed = True
+        super().dispose()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        super()._do_return_conn(record)
+        if self._disposed:
+            super().dispose()
+
+
 class _Gone(Exception):
     """The other side has closed this connection, perhaps long ago."""
 
@@ -140,6 +159,7 @@ def open_postgres(url: str) -> Engine:
     )
     engine = create_engine(
         url,
+        poolclass=ClosingPool,
         pool_size=8,
         max_overflow=24,
         pool_timeout=timeouts.LOCK_TIMEOUT_S,
@@ -157,6 +177,7 @@ def open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
     Path(path).touch(mode=0o600)  # readable by the owner alone; SQLite's log gets the same mode
     engine = create_engine(
         f"sqlite:///{path}",
+        poolclass=ClosingPool,
         pool_size=8,
         max_overflow=24,
         connect_args={"timeout": timeouts.LOCK_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512},

@@ -78,6 +78,7 @@ class Store:
         self._writer_queue = WriterQueue()
         self._thread_state = threading.local()
         self._claim: IO[bytes] | None = None
+        self._closed = False
         self._writers = open_sqlite(self.url.database or "", self.url) if self.sqlite else open_postgres(url)
         self._readers = open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
         if not self.sqlite:
@@ -194,6 +195,8 @@ class Store:
         long: bool = False,
     ) -> Iterator[tuple[PoolProxiedConnection, Begun]]:
         """A connection of the driver, and the result of `begin` on it. The driver's errors become `Unavailable`."""
+        if self._closed:
+            raise Unavailable("it was closed")
         try:
             with turn:
                 if self._file is not None:
@@ -236,6 +239,8 @@ class Store:
             self._checkpoints.start()
 
     def close(self) -> None:
+        """Close all connections. One that is in use is closed when it comes back; nothing is begun any more."""
+        self._closed = True
         self._integrity.stop()
         if self._checkpoints:
             self._checkpoints.stop()

@@ -98,6 +98,9 @@ class Chats:
         buttons = card.buttons
         held = tuple(buttons.values()) if reported else ()
         sent(self.telegram, self.telegram_fake.presses(card.message_id, buttons[label], keyboard=held))
+        if buttons[label].startswith("?") and self.telegram_fake.flashes[-1].text.startswith("Its alerts still fire."):
+            sure = buttons[label].removeprefix("?")
+            sent(self.telegram, self.telegram_fake.presses(card.message_id, sure, keyboard=(sure,) if reported else ()))
         return self.telegram_fake.flashes[-1].text
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from tests.fakes.calls import Answer, Call
 from tests.fakes.server import StrictServer, Window
@@ -180,7 +181,7 @@ class FakeTelegram(People, StrictServer):
         with self._lock:
             chat_id = self._writable(fields)
             topic_id = self._open_topic(fields.get("message_thread_id"))
-            text, html, buttons = self._content(fields)
+            text, html, (buttons, links) = self._content(fields)
             posted = Posted(
                 chat_id=chat_id,
                 message_id=self.next_message_id(),
@@ -189,6 +190,7 @@ class FakeTelegram(People, StrictServer):
                 text=text,
                 html=html,
                 buttons=buttons,
+                links=links,
             )
             self.posts[chat_id, posted.message_id] = posted
             return self._told(posted)
@@ -199,8 +201,8 @@ class FakeTelegram(People, StrictServer):
             standing = self.posts.get((chat_id, as_int(fields.get("message_id"))))
             if standing is None:
                 raise Refused(400, "Bad Request: message to edit not found")
-            text, html, buttons = self._content(fields)
-            edited = replace(standing, text=text, html=html, buttons=buttons)
+            text, html, (buttons, links) = self._content(fields)
+            edited = replace(standing, text=text, html=html, buttons=buttons, links=links)
             if edited == standing:
                 raise Refused(400, "Bad Request: message is not modified: specified new message content is the same")
             self.posts[chat_id, standing.message_id] = replace(edited, edits=standing.edits + 1)
@@ -211,7 +213,8 @@ class FakeTelegram(People, StrictServer):
             standing = self.posts.get((self._writable(fields), as_int(fields.get("message_id"))))
             if standing is None:
                 raise Refused(400, "Bad Request: message to edit not found")
-            edited = replace(standing, buttons=self._buttons(fields.get("reply_markup")))
+            buttons, links = self._buttons(fields.get("reply_markup"))
+            edited = replace(standing, buttons=buttons, links=links)
             if edited == standing:
                 raise Refused(400, "Bad Request: message is not modified: specified new message content is the same")
             self.posts[standing.chat_id, standing.message_id] = replace(edited, edits=standing.edits + 1)
@@ -262,7 +265,7 @@ class FakeTelegram(People, StrictServer):
             return None
         raise self._wrong(400, "Bad Request: message to be replied not found")
 
-    def _content(self, fields: dict[str, object]) -> tuple[str, str, dict[str, str]]:
+    def _content(self, fields: dict[str, object]) -> tuple[str, str, tuple[dict[str, str], dict[str, str]]]:
         raw, mode = str(fields.get("text", "")), fields.get("parse_mode")
         if mode not in {None, "HTML"}:
             raise self._wrong(400, f"Bad Request: unsupported parse_mode {mode}")
@@ -280,16 +283,31 @@ class FakeTelegram(People, StrictServer):
             raise self._wrong(400, "Bad Request: message is too long")
         return text.strip(), raw if mode else "", self._buttons(fields.get("reply_markup"))
 
-    def _buttons(self, markup: object) -> dict[str, str]:
+    def _buttons(self, markup: object) -> tuple[dict[str, str], dict[str, str]]:
+        """The buttons that say something to the bot, and those that open a page."""
         if not isinstance(markup, dict):
-            return {}
+            return {}, {}
         rows: list[list[dict[str, str]]] = markup["inline_keyboard"]
         if sum(len(row) for row in rows) > 100 or any(len(row) > 8 for row in rows):
             raise self._wrong(400, "Bad Request: reply markup is too long")
-        for button in (button for row in rows for button in row):
-            if not button["text"].strip() or not 1 <= len(button["callback_data"].encode()) <= 64:
+        buttons = [button for row in rows for button in row]
+        for button in buttons:
+            if button.keys() - {"text"} not in ({"callback_data"}, {"url"}) or not button["text"].strip():
+                raise self._wrong(400, "Bad Request: can't parse inline keyboard button")
+            if "url" in button and not _openable(button["url"]):
+                raise self._wrong(400, f"Bad Request: inline keyboard button URL '{button['url']}' is invalid")
+            if "url" not in button and not 1 <= len(button["callback_data"].encode()) <= 64:
                 raise self._wrong(400, "Bad Request: BUTTON_DATA_INVALID")
-        return {button["text"]: button["callback_data"] for row in rows for button in row}
+        return (
+            {one["text"]: one["callback_data"] for one in buttons if "url" not in one},
+            {one["text"]: one["url"] for one in buttons if "url" in one},
+        )
 
     def _told(self, posted: Posted) -> object:
         return self.message_of(posted.chat_id, posted.message_id, posted.text)
+
+
+def _openable(url: str) -> bool:
+    """Whether Telegram takes it for a button: a host that could be on the internet."""
+    host = urlsplit(url).hostname or ""
+    return url.startswith(("http://", "https://", "tg://")) and "." in host and host != "127.0.0.1"

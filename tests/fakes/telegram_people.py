@@ -6,6 +6,8 @@ import itertools
 import time
 from typing import Any
 
+from tests.fakes.telegram_values import Posted
+
 ANONYMOUS_ADMIN = {"id": 1087968824, "is_bot": True, "first_name": "Group", "username": "GroupAnonymousBot"}
 CHANNEL_BOT = {"id": 136817688, "is_bot": True, "first_name": "Channel", "username": "Channel_Bot"}
 
@@ -83,6 +85,15 @@ class People:
         self.presses_open.add(press_id)
         press = {"id": press_id, "from": person(user), "message": message, "chat_instance": "1", "data": data}
         return self.updates(callback_query=press)
+
+    def presses_on(self, posted: Posted, data: str) -> Update:
+        """A press on a message of the bot, with all buttons that the message has."""
+        update = self.presses(posted.message_id, data, chat=posted.chat_id)
+        buttons = [{"text": label, "callback_data": words} for label, words in posted.buttons.items()]
+        links = [{"text": label, "url": url} for label, url in posted.links.items()]
+        rows = [row for row in (buttons, links) if row]
+        update["callback_query"]["message"]["reply_markup"] = {"inline_keyboard": rows}
+        return update
 
     def updates(self, **parts: Any) -> Update:
         """Any update."""

@@ -15,6 +15,7 @@ class Posted:
     text: str  #: after parsing
     html: str  #: as sent; "" where it came without parse_mode
     buttons: dict[str, str] = field(default_factory=dict)  #: label -> callback_data
+    links: dict[str, str] = field(default_factory=dict)  #: label -> address, of the buttons that open a page
     topic_id: int | None = None
     reply_to: int | None = None
     edits: int = 0

@@ -20,7 +20,7 @@ from tests.fakes.door import SmallDoor
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
 INCIDENT = 42
 KEY = '{}/{team="core"}:{alertname="HighLatency"}'
-LINK = "http://127.0.0.1:8080/incidents/42"
+LINK = "https://vakhta.example.net/incidents/42"
 
 #: What people and machines really put into labels, and what somebody who means harm would.
 TEXTS = {

@@ -230,3 +230,20 @@ def test_a_pool_of_connections_that_are_gone_costs_nobody_an_error(
         with store.read() as reading:
             reading.ping()
     store.close()
+
+
+def test_a_connection_that_comes_back_after_the_store_was_closed_is_closed_and_nothing_is_begun(
+    postgres: Postgres, postgres_template: str
+) -> None:
+    store = Store(postgres.url("closed", like=postgres_template))
+
+    with store.connected() as connection:
+        line = connection.connection.driver_connection
+        store.close()
+
+    assert isinstance(line, psycopg.Connection)
+    assert line.closed
+    with pytest.raises(Unavailable, match="it was closed"), store.begin():
+        pass
+    with pytest.raises(Unavailable, match="it was closed"), store.read():
+        pass

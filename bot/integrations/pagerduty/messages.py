@@ -12,17 +12,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from bot.core.incident import Event, EventType, Incident
 from bot.core.message import Notification
 from bot.lib.code_spans import quoted
+from bot.lib.open_links import can_open
+from bot.notifications.places import where
 
 _VERBS = {"incident.acknowledged": "ack", "incident.resolved": "resolve", "incident.annotated": "note"}
 
 _SUMMARY_MOST = 1024  # PagerDuty's own limit, in characters.
-_TEXT_MOST = 500  # Ours: 36 such texts stay below the 512 KB of an event even if each character is escaped.
-_LINES_MOST = 30
+_TEXT_MOST, _NAME_MOST = 500, 100
+_DESCRIPTION_MOST = 1500
+#: Ours: two times so many pairs stay below the 512 KB of an event even if each character is escaped.
+_PAIRS_MOST = 30
+#: Labels that name a part of a system, and those that name what it is a part of.
+_COMPONENTS = ("deployment", "statefulset", "daemonset", "job_name", "service", "job")
+_GROUPS = ("cluster", "namespace")
 _NOTE_MOST = 4000
 _BODY_MOST = 256 * 1024  # PagerDuty drops a webhook above this itself, so a genuine one is never longer.
 _RETRY_AFTER = timedelta(seconds=30)  # PagerDuty's documentation advises it after a 429 that names no time.
@@ -118,39 +126,75 @@ def page_payload(notification: Notification, event: Event) -> dict[str, Any]:
     incident, link = notification.incident, notification.card.link
     payload = {
         "summary": _summary(incident, event.type),
-        "source": _shown(incident.service or incident.source, _TEXT_MOST) or "vakhta",
         "severity": incident.severity.value,
         "timestamp": event.at.isoformat(timespec="milliseconds"),
-        "group": _shown(incident.source, _TEXT_MOST),
+        **_where(notification),
         "custom_details": _details(notification, event),
     }
-    if incident.service:
-        payload["component"] = _shown(incident.service, _TEXT_MOST)
-    if not link.startswith(("https://", "http://")):
-        return {"payload": payload, "client": "Vakhta"}
-    links = [{"href": link, "text": f"Incident {incident.id}"}]
+    shown = notification.card.situation.links if notification.card.situation else {}
+    links = [{"href": url, "text": label} for label, url in shown.items()]
+    if not can_open(link):
+        return {"payload": payload, "client": "Vakhta"} | ({"links": links} if links else {})
+    links.append({"href": link, "text": f"Incident {incident.id}"})
     return {"payload": payload, "client": "Vakhta", "client_url": link, "links": links}
+
+
+def _where(notification: Notification) -> dict[str, str]:
+    """PagerDuty's own fields for the place, by which its people filter and route.
+
+    source: what is affected, as narrow as it is known; component: the service; group: the cluster or namespace; class:
+    the alert's name.
+    """
+    incident, alerts = notification.incident, notification.alerts
+    labels = alerts[0].labels if alerts else {}
+    component = incident.service or next((labels[name] for name in _COMPONENTS if labels.get(name)), "")
+    fields = {
+        "source": where(labels) or incident.service or incident.source,
+        "component": component,
+        "group": "/".join(labels[name] for name in _GROUPS if labels.get(name)) or incident.source,
+        "class": labels.get("alertname", ""),
+    }
+    shown = {name: _shown(text, _TEXT_MOST) for name, text in fields.items()}
+    return {name: text for name, text in shown.items() if text} | {"source": shown["source"] or "vakhta"}
 
 
 def _summary(incident: Incident, event_type: EventType) -> str:
     states = {EventType.REOPENED: "reopened, ", EventType.SEVERITY_RAISED: f"now {incident.severity.value}, "}
     state = f": {states.get(event_type, '')}{incident.firing} firing"
-    return (_shown(incident.title, _SUMMARY_MOST - len(state)) or "(no title)") + state
+    return (_shown(incident.title, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)") + state
 
 
 def _details(notification: Notification, event: Event) -> dict[str, Any]:
     incident = notification.incident
+    situation = notification.card.situation
     details: dict[str, Any] = {
         "incident": incident.id,
         "title": _shown(incident.title, _TEXT_MOST),
         "what happened": _shown(event.text, _TEXT_MOST),
         "firing": incident.firing,
         "alerts so far": incident.total,
-        "lines": [_shown(line, _TEXT_MOST) for line in notification.card.lines[:_LINES_MOST]],
     }
     if incident.truncated:
         details["alerts not sent by the source"] = incident.truncated
+    if situation is None:
+        return details | {"lines": [_shown(line, _TEXT_MOST) for line in notification.card.lines[:_PAIRS_MOST]]}
+    if situation.description:
+        details["description"] = _shown(situation.description, _DESCRIPTION_MOST)
+    if situation.alerts:
+        told = [f"{one.text} ({one.value})" if one.value else one.text for one in situation.alerts]
+        details["alerts"] = [_shown(text, _TEXT_MOST) for text in told]
+    if situation.on_call:
+        details["on call"] = [_shown(one.name, _TEXT_MOST) for one in situation.on_call]
+    if notification.alerts:
+        details["labels"] = _pairs(notification.alerts[0].labels)
+        details["annotations"] = _pairs(notification.alerts[0].notes)
     return details
+
+
+def _pairs(texts: Mapping[str, str]) -> dict[str, str]:
+    """Of the alert that names the incident, within bounds; secrets were taken out when it was received."""
+    pairs = islice(texts.items(), _PAIRS_MOST)
+    return {_shown(name, _NAME_MOST): _shown(text, _TEXT_MOST) for name, text in pairs}
 
 
 def _shown(text: str, most: int) -> str:

@@ -26,8 +26,10 @@ from bot.integrations.telegram.html import (
     render_alert,
     render_buttons,
     render_card,
+    render_links,
     render_text,
 )
+from bot.integrations.telegram.incident_card import render_incident
 from bot.integrations.telegram.settings import TelegramSettings
 from bot.integrations.telegram.updates import TelegramReply, Update
 
@@ -102,6 +104,7 @@ class TelegramApi:
         steps = [self._answer_press] if answer.press_id else [self._reply]
         steps += [self._reply] if answer.press_id and answer.shared else []
         steps += [self._remove_buttons] if answer.press_id and answer.plan_closed else []
+        steps += [self._confirm_button] if answer.press_id and answer.buttons else []
         for send in steps:
             try:
                 await self._call(send(answer))
@@ -164,7 +167,8 @@ class TelegramApi:
             return await self._post(render_text(message), reply_to=card_at)
         if card_at is not None and await self._edit(card_at, notification.card):
             return f"{self.chat_id}:{card_at}"
-        return await self._post(render_card(notification.card), keyboard=_keyboard(notification.card))
+        text = _rendered(notification.card, mention=True)
+        return await self._post(text, keyboard=_keyboard(notification.card))
 
     def _message_at(self, ref: str | None) -> int | None:
         """The message id in a ref, None where the ref is of a chat that the bot no longer writes to."""
@@ -185,7 +189,7 @@ class TelegramApi:
             )
 
         try:
-            await _html_or_plain(send, render_card(card))
+            await _html_or_plain(send, _rendered(card, mention=False))
         except BadRequest as error:
             if _says(error, _UNCHANGED):
                 return True
@@ -233,6 +237,23 @@ class TelegramApi:
     async def _remove_buttons(self, answer: TelegramReply) -> None:
         try:
             await self._api.edit_message_reply_markup(answer.chat_id, answer.message_id)
+        except BadRequest as error:
+            if not _says(error, _UNCHANGED + _GONE):
+                raise
+
+    async def _confirm_button(self, answer: TelegramReply) -> None:
+        """The same buttons, but the one that was pressed now counts."""
+        rows = [
+            [
+                telegram.InlineKeyboardButton(one.label, callback_data=one.data or None, url=one.url or None)
+                for one in row
+            ]
+            for row in answer.buttons
+        ]
+        try:
+            await self._api.edit_message_reply_markup(
+                answer.chat_id, answer.message_id, reply_markup=telegram.InlineKeyboardMarkup(rows)
+            )
         except BadRequest as error:
             if not _says(error, _UNCHANGED + _GONE):
                 raise
@@ -304,12 +325,20 @@ def _says(error: TelegramError, signs: tuple[str, ...]) -> bool:
     return any(sign in str(error).lower() for sign in signs)
 
 
+def _rendered(card: Card, *, mention: bool) -> TelegramText:
+    return render_incident(card, card.situation, mention=mention) if card.situation else render_card(card)
+
+
 def _keyboard(card: Card) -> telegram.InlineKeyboardMarkup | None:
-    rows = [
-        [telegram.InlineKeyboardButton(label, callback_data=words) for label, words in row]
-        for row in render_buttons(card)
-    ]
-    return telegram.InlineKeyboardMarkup(rows) if rows else None
+    commands = _rows(render_buttons(card), lambda label, data: telegram.InlineKeyboardButton(label, callback_data=data))
+    links = _rows(render_links(card), lambda label, url: telegram.InlineKeyboardButton(label, url=url))
+    return telegram.InlineKeyboardMarkup([*commands, *links]) if commands or links else None
+
+
+def _rows(
+    rows: list[list[tuple[str, str]]], button: Callable[[str, str], telegram.InlineKeyboardButton]
+) -> list[list[telegram.InlineKeyboardButton]]:
+    return [[button(label, given) for label, given in row] for row in rows]
 
 
 def _reply_to(message_id: int | None) -> telegram.ReplyParameters | None:

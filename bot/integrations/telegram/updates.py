@@ -13,13 +13,14 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from bot.core.channel import Gateway
 from bot.core.errors import Rejected
 from bot.core.incident_marker import MARK_LENGTH
 from bot.core.message import Card
 from bot.core.request import UNKNOWN_PRINCIPAL, Reply, Request
-from bot.integrations.telegram.html import TEXT_UNITS, utf16_length
+from bot.integrations.telegram.html import CONFIRM, TEXT_UNITS, utf16_length
 from bot.lib.text import normalized
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,9 @@ _ELSEWHERE = "Commands are accepted only in the incident chat or in a private ch
 
 _IN_PRIVATE = "The answer is for you alone, and others read here. Nothing was done. Send `/{verb}` to me in private."
 
+_ASKED = "Its alerts still fire. Nothing was done yet. Press the button again to resolve the incident all the same."
+_SURE = "Resolve all the same"
+
 _GIVEN_UP = "The bot failed on this several times. It may have been done: look at the incident before you try again."
 
 _SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - a header's name
@@ -51,11 +55,19 @@ _NOT_TYPED = frozenset(
     | {"sender_business_bot", "business_connection_id", "is_from_offline", "edit_date"}
 )
 #: Every command that a card's buttons have ever had: a verb with the incident's number, today with its marker too.
-_CARD_COMMAND = re.compile(rf"(?:ack|resolve) ([1-9][0-9]{{0,17}})(?:-[0-9a-f]{{{MARK_LENGTH}}})?")
+_CARD_COMMAND = re.compile(rf"\??(?:ack|resolve) ([1-9][0-9]{{0,17}})(?:-[0-9a-f]{{{MARK_LENGTH}}})?")
 _PLAN_COMMAND = re.compile("(yes|no) [0-9a-f]{32}")
 _MESSAGE_KINDS = ("message", "edited_message", "channel_post", "edited_channel_post")
 #: Telegram's own commands have no hyphen: its menu has `/break_glass`, and people type both.
 _COMMAND = re.compile(r"/([A-Za-z0-9_-]{1,32})(?:@(\w+))?(?:\s+(.*))?", re.DOTALL)
+
+
+class KeyboardButton(NamedTuple):
+    """A button below a message: it has either data or an address."""
+
+    label: str
+    data: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +83,7 @@ class TelegramReply:
     card: Card | None = None  #: the same as a card, for its buttons: a plan
     shared: bool = False  #: of a press: the text is posted in the chat as well
     plan_closed: bool = False  #: of a press: the message loses its buttons
+    buttons: tuple[tuple[KeyboardButton, ...], ...] = ()  #: of a press: the new buttons of the message, in rows
 
 
 def parse_update(headers: Mapping[str, str], body: bytes, secret: str) -> dict[str, object]:
@@ -167,6 +180,8 @@ class UpdateHandler:
         if account is None or account in ANONYMOUS or presser.get("is_bot") is True:
             self.gateway.record_refusal(request, _ANONYMOUS_POST)
             return TelegramReply(text=_ANONYMOUS_POST, alert=True, press_id=press_id)
+        if command.startswith(CONFIRM):
+            return _ask(message, command, press_id)
         by = self.gateway.person(self.channel, request.account) or UNKNOWN_PRINCIPAL
         reply = self.gateway.handle(replace(request, by=by, incident_id=incident_id))
         return replace(
@@ -264,6 +279,21 @@ def _reply_to(message: Mapping[str, object], request: Request, reply: Reply) -> 
     return replace(_answer(message, reply.text), card=_card(reply))
 
 
+def _ask(message: Mapping[str, object], command: str, press_id: str) -> TelegramReply:
+    """Nothing is done yet: the presser is asked, and the same button, pressed again, counts."""
+    sure = command.removeprefix(CONFIRM)
+    rows = [[_confirmed(button, command, sure) for button in row] for row in _keyboard(message)]
+    kept = tuple(tuple(row) for row in rows) or ((KeyboardButton(_SURE, sure),),)
+    return replace(_answer(message, _ASKED), alert=True, press_id=press_id, buttons=kept)
+
+
+def _confirmed(button: Mapping[str, object], command: str, sure: str) -> KeyboardButton:
+    data = _text(button, "callback_data")
+    if data == command:
+        return KeyboardButton(_SURE, sure)
+    return KeyboardButton(_text(button, "text"), data, _text(button, "url"))
+
+
 def _is_about_one_thing(message: Mapping[str, object]) -> bool:
     """Whether all of its buttons are about one thing, so that they are removed together."""
     return len({command.partition(" ")[2] for command in _buttons(message)}) <= 1
@@ -274,9 +304,14 @@ def _card(reply: Reply) -> Card | None:
 
 
 def _buttons(message: Mapping[str, object]) -> set[str]:
+    return {_text(button, "callback_data") for row in _keyboard(message) for button in row} - {""}
+
+
+def _keyboard(message: Mapping[str, object]) -> list[list[Mapping[str, object]]]:
+    """The buttons of a message, in rows, as Telegram reports them; those that open a page have no callback_data."""
     rows = _part(message, "reply_markup").get("inline_keyboard")
-    buttons = [button for row in rows if isinstance(row, list) for button in row] if isinstance(rows, list) else []
-    return {str(button.get("callback_data")) for button in buttons if isinstance(button, dict)}
+    lists = [row for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
+    return [[button for button in row if isinstance(button, dict)] for row in lists]
 
 
 def _answer(message: Mapping[str, object], text: str) -> TelegramReply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 import traceback
@@ -14,16 +15,19 @@ from types import SimpleNamespace
 
 import pdpyras
 import pytest
+from msgspec import structs
 
-from bot.core.alert import Severity
+from bot.core.alert import AlertView, Severity
 from bot.core.errors import Undelivered
-from bot.core.incident import EventType
-from bot.core.message import Card, Notification
+from bot.core.incident import Event, EventType
+from bot.core.message import Card, MessageKind, Notification
 from bot.integrations.pagerduty.channel import PagerDuty
+from bot.notifications.card import incident_card
 from tests.fakes.calls import Answer, Call
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
-from tests.integrations.contract import LINK, TEXTS, incident, page
+from tests.integrations.contract import LINK, NOW, TEXTS, incident, page
 from tests.integrations.pagerduty.bench import PAGE_KEY, section
+from tests.notifications.pods import ONE, SETTINGS, pod
 
 
 @pytest.fixture
@@ -326,3 +330,56 @@ def test_a_last_page_that_failed_is_unhealthy_until_one_arrives(fake: FakePagerD
 
     assert ill == failed.value.message
     assert channel.health_problem() is None
+
+
+def paged(*alerts: AlertView) -> Notification:
+    card = incident_card(ONE, SETTINGS, channel="pagerduty", alerts=alerts)
+    event = Event(incident_id=ONE.id, at=NOW, type=EventType.OPENED, by="alertmanager", text=ONE.title)
+    return Notification(
+        key="1", kind=MessageKind.PAGE, incident=ONE, event=event, card=card, ref=None, due_at=NOW, alerts=alerts
+    )
+
+
+def test_a_page_says_where_it_is_and_what_the_alert_says(fake: FakePagerDuty, channel: PagerDuty) -> None:
+    channel.deliver(paged(pod(0)))
+
+    sent = fake.story[0].event
+    assert sent["payload"]["summary"] == "KubePodCrashLooping payments/cart-0: Pod is crash looping: 1 firing"
+    fields = {name: sent["payload"][name] for name in ("source", "component", "group", "class", "severity")}
+    assert fields == {
+        "source": "payments/cart-0",
+        "component": "payments",
+        "group": "payments",
+        "class": "KubePodCrashLooping",
+        "severity": "critical",
+    }
+    details = sent["payload"]["custom_details"]
+    assert details["description"] == "Container app restarts every 40 s."
+    assert details["labels"] == dict(pod(0).labels)
+    assert details["annotations"] == dict(pod(0).notes)
+    assert details["on call"] == ["Ana Lima"]
+    assert sent["links"] == [
+        {"href": "https://runbooks.example.com/loop", "text": "Runbook"},
+        {"href": f"https://vakhta.example/incidents/7?mark={ONE.mark}", "text": "Incident 7"},
+    ]
+
+
+def test_labels_and_annotations_of_a_page_are_bounded(fake: FakePagerDuty, channel: PagerDuty) -> None:
+    wordy = structs.replace(
+        pod(0), notes={f"note {n}": "\x07" * n + "ы" * 4096 for n in range(64)}, labels={"l" * 500: "v" * 1024}
+    )
+
+    channel.deliver(paged(wordy))
+
+    details = fake.story[0].event["payload"]["custom_details"]
+    assert len(details["annotations"]) == 30
+    assert {len(text) for text in details["annotations"].values()} == {500}
+    assert [(len(name), len(text)) for name, text in details["labels"].items()] == [(100, 500)]
+
+
+def test_a_board_that_its_reader_cannot_open_is_no_link_of_a_page(fake: FakePagerDuty, channel: PagerDuty) -> None:
+    card = Card(title="t", link="http://127.0.0.1:8080/incidents/42")
+
+    channel.deliver(dataclasses.replace(page(EventType.OPENED), card=card))
+
+    assert fake.story[0].event.keys() & {"client_url", "links"} == set()
