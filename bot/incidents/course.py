@@ -113,6 +113,12 @@ def ended(incident: Incident, now: datetime) -> Incident:
     return replace(calmed, status=Status.RESOLVED, resolved_at=now, resolved_by=incident.source, look_at=None)
 
 
+def is_worse(before: Incident, updated: Incident) -> bool:
+    """Whether it is worse now, as somebody has to know. What flaps between two severities is no worse than its worst."""
+    known = before.worst if before.is_flapping else before.severity
+    return updated.severity.rank < known.rank
+
+
 def followed(before: Incident, updated: Incident, alerts: AlertsChanged, now: datetime) -> tuple[Incident, str]:
     """What these alerts mean for an incident that was not resolved: how it goes on, and why to page again, or ""."""
     if before.is_flapping:
@@ -123,7 +129,7 @@ def followed(before: Incident, updated: Incident, alerts: AlertsChanged, now: da
         return _compared(before, updated, alerts, now)
     if not before.page_is_due:
         return updated, ""
-    if updated.severity.rank < before.severity.rank:  # that pages by itself
+    if is_worse(before, updated):  # that pages by itself
         return replace(updated, look_at=None), ""
     if alerts.fired == alerts.came_back:
         return updated, ""

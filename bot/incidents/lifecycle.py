@@ -195,7 +195,7 @@ def _beginnings(
             "",
         )
     alive = incident.status is not Status.RESOLVED or back is not None
-    if alive and updated.severity.rank < incident.severity.rank:
+    if alive and course.is_worse(incident, updated):
         yield EventType.SEVERITY_RAISED, alerts.source, f"Now {updated.severity}: {updated.title}", ""
 
 
