@@ -215,6 +215,15 @@ def test_a_worse_alert_pages_while_it_flaps(house: House) -> None:
     assert pages(house) == [*before, EventType.SEVERITY_RAISED]
 
 
+def test_what_flaps_between_two_severities_pages_for_neither(house: House) -> None:
+    cycles(house, 5)
+    before = pages(house)
+    house.hears(alert("Slow", severity="warning", starts_at=house.clock.at))
+    cycles(house, 5)
+
+    assert pages(house) == before
+
+
 def test_growth_pages_who_has_it_while_it_flaps(house: House) -> None:
     cycles(house, 5)
     house.says("ack 1")

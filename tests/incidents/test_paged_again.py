@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bot.alerts.classification import AlertRules
 from bot.core.alert import Alert, AlertBatch
-from bot.core.incident import EMPTY_COURSE, EventType, Status
+from bot.core.incident import EMPTY_COURSE, Coverage, EventType, Status
 from bot.incidents.transitions import CourseRules
 from tests.house import BO, NOON, SEVERITIES, House, alert
 
@@ -95,6 +95,38 @@ def test_a_new_place_pages_again_and_a_known_one_does_not(house: House) -> None:
 
     assert news(house) == ["It fires in us/pay now; Ana acknowledged it for eu/pay."]
     assert pages(house)[-1] is EventType.PAGED_AGAIN
+
+
+def test_of_more_places_than_are_kept_none_is_new(house: House) -> None:
+    house.hears(*[alert("Slow", fingerprint=f"slow-{n}", labels={"namespace": f"team-{n}"}) for n in range(60)])
+    house.says("ack 1")
+    house.hears(alert("Slow", fingerprint="new", labels={"namespace": "team-60"}))
+
+    assert news(house) == []
+    assert len((house.incident().course.covered or Coverage(at=NOON, firing=0)).places) == 50
+
+
+def test_alerts_that_do_not_say_where_are_in_no_new_place(house: House) -> None:
+    house.hears(*many(0, 1, cluster="eu"))
+    house.says("ack 1")
+    house.hears(*many(1, 2))
+
+    assert news(house) == []
+
+
+def test_several_new_places_are_named_and_counted(house: House) -> None:
+    house.hears(alert("Slow", fingerprint="0", labels={"namespace": "a"}))
+    house.says("ack 1")
+    house.hears(*[alert("Slow", fingerprint=one, labels={"namespace": one}) for one in "bc"])
+    house.hears(*[alert("Slow", fingerprint=one, labels={"namespace": one}) for one in "defgh"])
+
+    assert news(house) == [
+        "It fires in b and c now; Ana acknowledged it for a.",
+        (
+            "8 alerts fire now; it was last paged when 3 did."
+            " It fires in d, e, f and 2 more now; it was last paged for a, b and c."
+        ),
+    ]
 
 
 def test_a_place_is_known_even_if_its_alert_has_ended_since(house: House) -> None:
