@@ -114,7 +114,7 @@ def ended(incident: Incident, now: datetime) -> Incident:
 
 
 def is_worse(before: Incident, updated: Incident) -> bool:
-    """Whether it is worse now, as somebody has to know. What flaps between two severities is no worse than its worst."""
+    """Whether it is worse now, as somebody has to know. What flaps between severities is no worse than its worst."""
     known = before.worst if before.is_flapping else before.severity
     return updated.severity.rank < known.rank
 
