@@ -87,7 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     add("run", "Run the bot: take alerts, notify people, handle commands.", _run)
     check = add("check", "Check the settings: list every fault, or what would start.", _check)
     text = "ask all clusters, or only NAME, what the bot may do there, and print the missing Roles"
-    check.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
+    instead = check.add_mutually_exclusive_group()
+    instead.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
+    text = "ask the providers whether tokens, channels and addresses work; sends nothing and pages nobody"
+    instead.add_argument("--live", action="store_true", help=text)
+    text = "show the incident and the messages that this payload of a source would give; - reads it from stdin"
+    instead.add_argument("--payload", type=Path, metavar="FILE", help=text)
+    text = "the source that the payload of --payload comes from (default: %(default)s)"
+    check.add_argument("--source", default="alertmanager", metavar="NAME", help=text)
     add("ask", "Run one chat command as the person at this keyboard.", _ask).add_argument("words", nargs="+")
     add("migrate", "Migrate the database to this version.", _migrate)
     schema = commands.add_parser("schema", help="Write the JSON schema of the settings, for editors.")
@@ -110,16 +117,33 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> int:
-    settings, warnings = read_settings(given.config, os.environ)
+    settings, warnings = read_settings(given.config, os.environ, files_too=True)
     _print_warnings(warnings)
+    if given.live:
+        asked = importlib.import_module("bot.app.cli.live_check").check(settings)
+        terminal.out("\n".join(map(terminal.printable, asked.lines)))
+        return 0 if asked.whole else _BAD_SETTINGS
     if given.cluster is not None:
         report = importlib.import_module("bot.app.cli.cluster_check").check(settings, given.cluster)
         terminal.out(report.text)
         return 0 if report.whole else _REFUSED
+    if given.payload is not None:
+        preview = importlib.import_module("bot.app.cli.payload_preview").preview
+        terminal.out(terminal.shown(preview(settings, given.source, _read_payload(given.payload))))
+        return 0
     terminal.out(f"{given.config} has no fault. `vakhta run` would start:")
     for part, text in _starts(settings):
         terminal.out(f"  {part:<9} {terminal.printable(text)}")
     return 0
+
+
+def _read_payload(path: Path) -> bytes:
+    if str(path) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Rejected(f"{path} cannot be read: {error.strerror}. Nothing was shown.") from None
 
 
 def _ask(given: argparse.Namespace) -> int:

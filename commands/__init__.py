@@ -35,9 +35,8 @@ def whole(action: Action[Any]) -> Action[Any]:
     """
     lacking = [name for name in ("target", "plan", "run", "probe") if not callable(getattr(action, name, None))]
     lacking += [name for name in ("read_only", "long_running") if not hasattr(action, name)]
-    lacking += [
-        name for name in ("verb", "usage", "summary", "args", "risk", "limits") if not getattr(action, name, None)
-    ]
+    declared = ("verb", "usage", "summary", "manual", "args", "risk", "limits")
+    lacking += [name for name in declared if not getattr(action, name, None)]
     if lacking:
         raise TypeError(f"{type(action).__name__} is not an action: it has no {', '.join(lacking)}")
     return action

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import Name
 from bot.core.action import Tools
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Risk
 from bot.core.request import Principal
 from bot.workloads.argo_rollouts.verbs import ABORT
@@ -23,11 +24,21 @@ class AbortArgs:
     service: Annotated[str, Name()]
 
 
+_MANUAL = Manual(
+    topic=Topic.WORKLOADS,
+    examples=("abort {service}",),
+    details="For Argo Rollouts, and for Deployments that Flagger manages.",
+    way_back="`retry {service}` starts an Argo Rollout again. With Flagger there is no undo.",
+    needs=(Facility.ROLLOUT, Facility.FLAGGER),
+)
+
+
 @dataclass(frozen=True)
 class AbortAction:
     verb: str = "abort"
     usage: str = "abort <service>"
-    summary: str = "abort a rollout in progress: all traffic goes back to the stable version"
+    summary: str = "stop a rollout: all traffic goes back to stable"
+    manual: Manual = _MANUAL
     args: type[AbortArgs] = AbortArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False

@@ -8,6 +8,7 @@ from typing import Annotated
 from bot.chatops.arguments import IncidentNumber
 from bot.core.command import CommandContext
 from bot.core.incident import Status
+from bot.core.manual import Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -16,11 +17,20 @@ class AckArgs:
     incident: Annotated[int, IncidentNumber()]
 
 
+_MANUAL = Manual(
+    topic=Topic.INCIDENTS,
+    examples=("ack {incident}", "ack"),
+    details="Everybody sees that you have it. In an incident's thread the number may be left out.",
+    way_back="`assign {incident} {person}` gives it to somebody else.",
+)
+
+
 @dataclass(frozen=True)
 class AckCommand:
     verb: str = "ack"
     usage: str = "ack <incident>"
     summary: str = "take an incident; its pages stop"
+    manual: Manual = _MANUAL
     args: type[AckArgs] = AckArgs
     read_only: bool = False
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from bot.chatops.arguments import NoArguments
 from bot.core.command import CommandContext
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.request import Reply, Request
+
+_MANUAL = Manual(topic=Topic.APPROVALS, examples=("approvals",), needs=(Facility.CLUSTER, Facility.SILENCES))
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,7 @@ class ApprovalsCommand:
     verb: str = "approvals"
     usage: str = "approvals"
     summary: str = "list the plans that wait for approval"
+    manual: Manual = _MANUAL
     args: type[NoArguments] = NoArguments
     read_only: bool = True
 

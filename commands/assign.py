@@ -8,6 +8,7 @@ from typing import Annotated
 from bot.chatops.arguments import IncidentNumber, Person
 from bot.core.command import CommandContext
 from bot.core.incident import Status
+from bot.core.manual import Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -17,11 +18,20 @@ class AssignArgs:
     person: Annotated[str, Person()]
 
 
+_MANUAL = Manual(
+    topic=Topic.INCIDENTS,
+    examples=("assign {incident} {person}", "assign {incident} me"),
+    details="It stays open until they acknowledge it.",
+    way_back="`assign` it to somebody else.",
+)
+
+
 @dataclass(frozen=True)
 class AssignCommand:
     verb: str = "assign"
     usage: str = "assign <incident> <person>"
-    summary: str = "assign an incident to a person; it stays open until they acknowledge it"
+    summary: str = "give an incident to a person"
+    manual: Manual = _MANUAL
     args: type[AssignArgs] = AssignArgs
     read_only: bool = False
 

@@ -12,6 +12,7 @@ from typing import Annotated
 from bot.chatops.arguments import Duration, Keyword, Name, OneOf
 from bot.core.action import Tools
 from bot.core.errors import Rejected
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Risk
 from bot.core.request import Principal
 from bot.workloads.gitops import autosync
@@ -26,11 +27,21 @@ class AutosyncArgs:
     ] = None
 
 
+_MANUAL = Manual(
+    topic=Topic.WORKLOADS,
+    examples=("autosync {service} off for 2h", "autosync {service} on"),
+    details="With `for` it is resumed by itself. Then git's state is applied.",
+    way_back="`autosync {service} on`, or `undo` and the run.",
+    needs=(Facility.WORKLOAD,),
+)
+
+
 @dataclass(frozen=True)
 class AutosyncAction:
     verb: str = "autosync"
     usage: str = "autosync <service> <on|off> [for <duration>]"
-    summary: str = "pause Argo CD's automatic sync of a service, or turn it on again"
+    summary: str = "pause Argo CD's sync of a service, or resume it"
+    manual: Manual = _MANUAL
     args: type[AutosyncArgs] = AutosyncArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False

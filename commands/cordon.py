@@ -9,6 +9,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import Name
 from bot.core.action import Tools
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Risk
 from bot.core.request import Principal
 from bot.workloads import cordon
@@ -19,11 +20,21 @@ class CordonArgs:
     node: Annotated[str, Name()]  #: with its cluster: "main/ip-10-0-0-1"
 
 
+_MANUAL = Manual(
+    topic=Topic.WORKLOADS,
+    examples=("cordon main/ip-10-0-0-1",),
+    details="Its running pods stay. A node is named with its cluster.",
+    way_back="`uncordon` the same node.",
+    needs=(Facility.CLUSTER,),
+)
+
+
 @dataclass(frozen=True)
 class CordonAction:
     verb: str = "cordon"
     usage: str = "cordon <node>"
-    summary: str = "let a node take no new pods; its running pods stay"
+    summary: str = "let a node take no new pods"
+    manual: Manual = _MANUAL
     args: type[CordonArgs] = CordonArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from bot.chatops.arguments import NoArguments
 from bot.core.command import CommandContext
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.request import Reply, Request
+
+_MANUAL = Manual(topic=Topic.PEOPLE, examples=("glass",), needs=(Facility.BREAK_GLASS,))
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,7 @@ class GlassCommand:
     verb: str = "glass"
     usage: str = "glass"
     summary: str = "list the last uses of break-glass and their reviews"
+    manual: Manual = _MANUAL
     args: type[NoArguments] = NoArguments
     read_only: bool = True
 

@@ -10,6 +10,7 @@ from bot.core import run_state
 from bot.core.alert import Severity
 from bot.core.command import CommandContext, Overview, WaitingPlan
 from bot.core.incident import Status
+from bot.core.manual import Manual, Topic
 from bot.core.message import Card
 from bot.core.request import Reply, Request
 from commands.incidents import incident_line
@@ -19,11 +20,15 @@ _INCIDENTS, _TO_APPROVE, _REQUESTED = 10, 4, 3
 _RUNS, _SERVICES = 5, 20
 
 
+_MANUAL = Manual(topic=Topic.INCIDENTS, examples=("home",))
+
+
 @dataclass(frozen=True)
 class HomeCommand:
     verb: str = "home"
     usage: str = "home"
-    summary: str = "show your incidents, runs and waiting plans, and who is on call"
+    summary: str = "show your incidents, runs, plans, and who is on call"
+    manual: Manual = _MANUAL
     args: type[NoArguments] = NoArguments
     read_only: bool = True
 

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from bot.chatops.arguments import NoArguments
 from bot.core.command import CommandContext
 from bot.core.incident import Incident, Status
+from bot.core.manual import Manual, Topic
 from bot.core.request import Reply, Request
 
 _SHOWN = 20
+
+
+_MANUAL = Manual(topic=Topic.INCIDENTS, examples=("incidents",))
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,7 @@ class IncidentsCommand:
     verb: str = "incidents"
     usage: str = "incidents"
     summary: str = "list unresolved incidents, worst first"
+    manual: Manual = _MANUAL
     args: type[NoArguments] = NoArguments
     read_only: bool = True
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import Handle
 from bot.core.command import CommandContext
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -15,11 +16,20 @@ class KeepArgs:
     run: Annotated[str, Handle()]
 
 
+_MANUAL = Manual(
+    topic=Topic.APPROVALS,
+    examples=("keep {run}",),
+    way_back="`undo {run}` still undoes it.",
+    needs=(Facility.CLUSTER, Facility.SILENCES),
+)
+
+
 @dataclass(frozen=True)
 class KeepCommand:
     verb: str = "keep"
     usage: str = "keep <run>"
-    summary: str = "cancel the timed undo of a run: its change stays"
+    summary: str = "keep a run's change: cancel its timed undo"
+    manual: Manual = _MANUAL
     args: type[KeepArgs] = KeepArgs
     read_only: bool = False
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from bot.chatops.arguments import FreeText
 from bot.chatops.tokens import ArgumentSlot, Tokens
 from bot.core.command import CommandContext
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.request import Reply, Request
 
 _LONGEST = 200
@@ -29,11 +30,21 @@ class LinkArgs:
     code: Annotated[str | None, LinkCodeArgument()] = None
 
 
+_MANUAL = Manual(
+    topic=Topic.PEOPLE,
+    examples=("link",),
+    details="Get a code here and send it from your other account, both in private.",
+    way_back="`unlink` and the channel.",
+    needs=(Facility.ACCOUNTS,),
+)
+
+
 @dataclass(frozen=True)
 class LinkCommand:
     verb: str = "link"
     usage: str = "link [<code>]"
-    summary: str = "link another of your accounts: get a code here, send it from there, both in private"
+    summary: str = "link another of your accounts"
+    manual: Manual = _MANUAL
     args: type[LinkArgs] = LinkArgs
     read_only: bool = False
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import Handle
 from bot.core.command import CommandContext
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -15,11 +16,20 @@ class NoArgs:
     handle: Annotated[str, Handle(placeholder="plan")]
 
 
+_MANUAL = Manual(
+    topic=Topic.APPROVALS,
+    examples=("no {plan}",),
+    way_back="Send the command again for a new plan.",
+    needs=(Facility.CLUSTER, Facility.SILENCES),
+)
+
+
 @dataclass(frozen=True)
 class NoCommand:
     verb: str = "no"
     usage: str = "no <plan>"
     summary: str = "drop a plan; nothing is done"
+    manual: Manual = _MANUAL
     args: type[NoArgs] = NoArgs
     read_only: bool = False
 

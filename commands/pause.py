@@ -9,6 +9,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import Name
 from bot.core.action import Tools
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Risk
 from bot.core.request import Principal
 from bot.workloads.argo_rollouts.verbs import PAUSE, RolloutVerb
@@ -27,6 +28,7 @@ class RolloutAction:
     verb: str
     usage: str
     summary: str
+    manual: Manual
     limits: Mapping[str, str]
     does: RolloutVerb
     args: type[RolloutArgs] = RolloutArgs
@@ -51,6 +53,9 @@ action = RolloutAction(
     verb="pause",
     usage="pause <service>",
     summary="pause a rollout by hand",
+    manual=Manual(
+        topic=Topic.WORKLOADS, examples=("pause {service}",), way_back="`resume {service}`.", needs=(Facility.ROLLOUT,)
+    ),
     limits=MappingProxyType({"kinds": "Argo Rollouts", "when": "while it is not paused by hand"}),
     does=PAUSE,
 )

@@ -11,6 +11,7 @@ from typing import Annotated
 from bot.chatops.arguments import Name
 from bot.chatops.tokens import ArgumentSlot, Tokens, shorten
 from bot.core.action import Tools
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Risk
 from bot.core.request import Principal
 from bot.workloads.objects import strategy
@@ -42,11 +43,22 @@ class PromoteArgs:
     far: Annotated[str, PromoteTarget()] = ""
 
 
+_MANUAL = Manual(
+    topic=Topic.WORKLOADS,
+    examples=("promote {service}", "promote {service} full", "promote {service} 25%"),
+    details="One step, or `full` for all. A weight is for an nginx canary.",
+    way_back="`undo` and the run. With Flagger there is none.",
+    approval="`full` needs another person.",
+    needs=(Facility.WORKLOAD,),
+)
+
+
 @dataclass(frozen=True)
 class PromoteAction:
     verb: str = "promote"
     usage: str = "promote <service> [<full|weight%>]"
-    summary: str = "give a new version more traffic: the next step, or all steps"
+    summary: str = "give a new version more traffic"
+    manual: Manual = _MANUAL
     args: type[PromoteArgs] = PromoteArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False

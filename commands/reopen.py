@@ -8,6 +8,7 @@ from typing import Annotated
 from bot.chatops.arguments import FreeText, IncidentNumber, Keyword
 from bot.core.command import CommandContext
 from bot.core.incident import Status
+from bot.core.manual import Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -17,11 +18,19 @@ class ReopenArgs:
     because: Annotated[str, FreeText(max_length=500, question="Why?"), Keyword("because")] = ""
 
 
+_MANUAL = Manual(
+    topic=Topic.INCIDENTS,
+    examples=("reopen {incident}", "reopen {incident} because it is back"),
+    way_back="`resolve {incident}`.",
+)
+
+
 @dataclass(frozen=True)
 class ReopenCommand:
     verb: str = "reopen"
     usage: str = "reopen <incident> [because <text>]"
     summary: str = "reopen a resolved incident; it pages again"
+    manual: Manual = _MANUAL
     args: type[ReopenArgs] = ReopenArgs
     read_only: bool = False
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from bot.chatops.arguments import IncidentNumber
 from bot.core.command import CommandContext
 from bot.core.incident import Status
+from bot.core.manual import Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -16,11 +17,20 @@ class ResolveArgs:
     incident: Annotated[int, IncidentNumber()]
 
 
+_MANUAL = Manual(
+    topic=Topic.INCIDENTS,
+    examples=("resolve {incident}", "resolve"),
+    details="It opens again if its alerts keep firing. In an incident's thread the number may be left out.",
+    way_back="`reopen {incident}`.",
+)
+
+
 @dataclass(frozen=True)
 class ResolveCommand:
     verb: str = "resolve"
     usage: str = "resolve <incident>"
-    summary: str = "resolve an incident; it opens again if its alerts keep firing"
+    summary: str = "resolve an incident"
+    manual: Manual = _MANUAL
     args: type[ResolveArgs] = ResolveArgs
     read_only: bool = False
 

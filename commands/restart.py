@@ -9,6 +9,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import Name
 from bot.core.action import Tools
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Risk
 from bot.core.request import Principal
 from bot.workloads import restart
@@ -20,11 +21,20 @@ class RestartArgs:
     service: Annotated[str, Name()]
 
 
+_MANUAL = Manual(
+    topic=Topic.WORKLOADS,
+    examples=("restart {service}",),
+    way_back="There is none: what the pods hold in memory is lost.",
+    needs=(Facility.WORKLOAD,),
+)
+
+
 @dataclass(frozen=True)
 class RestartAction:
     verb: str = "restart"
     usage: str = "restart <service>"
-    summary: str = "replace every pod of a service by a new one of the same version"
+    summary: str = "replace every pod by a new one of the same version"
+    manual: Manual = _MANUAL
     args: type[RestartArgs] = RestartArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from bot.core.manual import Facility, Manual, Topic
 from bot.workloads.argo_rollouts.verbs import RETRY
 from commands.pause import RolloutAction
 
@@ -11,6 +12,9 @@ action = RolloutAction(
     verb="retry",
     usage="retry <service>",
     summary="retry an aborted rollout from its first step",
+    manual=Manual(
+        topic=Topic.WORKLOADS, examples=("retry {service}",), way_back="`abort {service}`.", needs=(Facility.ROLLOUT,)
+    ),
     limits=MappingProxyType({"kinds": "Argo Rollouts", "when": "after an abort"}),
     does=RETRY,
 )

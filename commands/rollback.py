@@ -10,6 +10,7 @@ from typing import Annotated
 from bot.chatops.arguments import Keyword, Name, OneOf
 from bot.core.action import Tools
 from bot.core.errors import Conflict
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Risk
 from bot.core.request import Principal
 from bot.workloads.objects import target as place
@@ -25,11 +26,21 @@ class RollbackArgs:
     conflicts: Annotated[str, OneOf("force"), Keyword("conflicts")] = ""
 
 
+_MANUAL = Manual(
+    topic=Topic.WORKLOADS,
+    examples=("rollback {service}", "rollback {service} to 41", "rollback {service} replicas keep"),
+    details="Without `to`, the revision before this one.",
+    way_back="`undo` and the run.",
+    needs=(Facility.WORKLOAD,),
+)
+
+
 @dataclass(frozen=True)
 class RollbackAction:
     verb: str = "rollback"
     usage: str = "rollback <service> [to <revision>] [replicas <keep>] [conflicts <force>]"
     summary: str = "run an older revision of a service again"
+    manual: Manual = _MANUAL
     args: type[RollbackArgs] = RollbackArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False

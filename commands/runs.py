@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from bot.chatops.arguments import NoArguments
 from bot.core import run_state
 from bot.core.command import CommandContext
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.request import Reply, Request
+
+_MANUAL = Manual(topic=Topic.APPROVALS, examples=("runs",), needs=(Facility.CLUSTER, Facility.SILENCES))
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,7 @@ class RunsCommand:
     verb: str = "runs"
     usage: str = "runs"
     summary: str = "list the last runs and their states"
+    manual: Manual = _MANUAL
     args: type[NoArguments] = NoArguments
     read_only: bool = True
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import Duration, Integer, Keyword, Name
 from bot.core.action import Tools
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Risk
 from bot.core.request import Principal
 from bot.workloads.scale import scale
@@ -32,11 +33,22 @@ class ScaleArgs:
         return ScaleRequest(service=self.service, count=self.replicas, ceiling=self.ceiling)
 
 
+_MANUAL = Manual(
+    topic=Topic.WORKLOADS,
+    examples=("scale {service} 6", "scale {service} 6 for 2h", "scale {service} 4 max 12"),
+    details="With an autoscaler, its limits. With `for` it is undone by itself.",
+    way_back="`undo` and the run sets the earlier count again.",
+    approval="0 in production needs another person, who types the name.",
+    needs=(Facility.WORKLOAD,),
+)
+
+
 @dataclass(frozen=True)
 class ScaleAction:
     verb: str = "scale"
     usage: str = f"scale <service> <replicas 0-{_MOST}> [max <ceiling 1-{_MOST}>] [for <duration>]"
-    summary: str = "set the replicas of a service, or the limits of its autoscaler"
+    summary: str = "set the replicas of a service"
+    manual: Manual = _MANUAL
     args: type[ScaleArgs] = ScaleArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False

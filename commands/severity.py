@@ -8,6 +8,7 @@ from typing import Annotated
 from bot.chatops.arguments import IncidentNumber, OneOf
 from bot.core.alert import Severity
 from bot.core.command import CommandContext
+from bot.core.manual import Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -17,11 +18,20 @@ class SeverityArgs:
     severity: Annotated[Severity, OneOf(*Severity)]
 
 
+_MANUAL = Manual(
+    topic=Topic.INCIDENTS,
+    examples=("severity {incident} critical", "severity {incident} info"),
+    details="After that only an alert worse than all before changes it.",
+    way_back="`severity` with the earlier one.",
+)
+
+
 @dataclass(frozen=True)
 class SeverityCommand:
     verb: str = "severity"
     usage: str = "severity <incident> <critical|error|warning|info>"
-    summary: str = "set the severity of an incident; only an alert worse than all before changes it again"
+    summary: str = "set the severity of an incident"
+    manual: Manual = _MANUAL
     args: type[SeverityArgs] = SeverityArgs
     read_only: bool = False
 

@@ -12,6 +12,7 @@ from bot.alerts import silences as silencing
 from bot.chatops.arguments import Duration, FreeText, Keyword, Matchers
 from bot.core.action import Tools
 from bot.core.errors import Conflict, Rejected
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Result, Risk
 from bot.core.request import Principal
 from bot.core.silences import MatchedAlert, Matcher
@@ -27,11 +28,24 @@ class SilenceArgs:
     because: Annotated[str, FreeText(max_length=500, question="Why?"), Keyword("because")] = ""
 
 
+_MANUAL = Manual(
+    topic=Topic.SILENCES,
+    examples=(
+        "silence alertname=HighErrorRate for 2h",
+        'silence alertname=DiskFull instance=~"db-.*" for 30m because the disk is being replaced',
+    ),
+    details="It says first which alerts it covers.",
+    way_back="`unsilence` and the silence's id.",
+    needs=(Facility.SILENCES,),
+)
+
+
 @dataclass(frozen=True)
 class SilenceAction:
     verb: str = "silence"
     usage: str = "silence <name=value ...> for <duration> [because <text>]"
     summary: str = "silence some alerts in Alertmanager for a while"
+    manual: Manual = _MANUAL
     args: type[SilenceArgs] = SilenceArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False

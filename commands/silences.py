@@ -12,6 +12,7 @@ from types import MappingProxyType
 from bot.alerts import silences
 from bot.chatops.arguments import NoArguments
 from bot.core.action import Tools
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Result, Risk
 from bot.core.request import Principal
 from bot.core.silences import ActiveSilence
@@ -19,11 +20,15 @@ from bot.core.silences import ActiveSilence
 _SHOWN = 20
 
 
+_MANUAL = Manual(topic=Topic.SILENCES, examples=("silences",), needs=(Facility.SILENCES,))
+
+
 @dataclass(frozen=True)
 class SilencesAction:
     verb: str = "silences"
     usage: str = "silences"
     summary: str = "list the active silences, the first to end first"
+    manual: Manual = _MANUAL
     args: type[NoArguments] = NoArguments
     risk: Risk = Risk.NONE
     read_only: bool = True

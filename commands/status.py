@@ -12,6 +12,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import Name
 from bot.core.action import Tools
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Result, Risk
 from bot.core.request import Principal
 from bot.workloads import describe
@@ -23,11 +24,15 @@ class StatusArgs:
     service: Annotated[str, Name()]
 
 
+_MANUAL = Manual(topic=Topic.WORKLOADS, examples=("status {service}",), needs=(Facility.WORKLOAD,))
+
+
 @dataclass(frozen=True)
 class StatusAction:
     verb: str = "status"
     usage: str = "status <service>"
-    summary: str = "show the pods of a service and the progress of its rollout"
+    summary: str = "show the pods and the rollout of a service"
+    manual: Manual = _MANUAL
     args: type[StatusArgs] = StatusArgs
     risk: Risk = Risk.NONE
     read_only: bool = True

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import Handle
 from bot.core.command import CommandContext
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -15,11 +16,21 @@ class UndoArgs:
     run: Annotated[str, Handle()]
 
 
+_MANUAL = Manual(
+    topic=Topic.APPROVALS,
+    examples=("undo {run}",),
+    details="`runs` lists the runs. Refused if somebody has changed the target since.",
+    way_back="`undo` the run of the undo.",
+    needs=(Facility.CLUSTER, Facility.SILENCES),
+)
+
+
 @dataclass(frozen=True)
 class UndoCommand:
     verb: str = "undo"
     usage: str = "undo <run>"
-    summary: str = "plan the undo of a run; refused if its target has been changed since"
+    summary: str = "plan the undo of a run"
+    manual: Manual = _MANUAL
     args: type[UndoArgs] = UndoArgs
     read_only: bool = False
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import Name
 from bot.core.command import CommandContext
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -15,11 +16,17 @@ class UnlinkArgs:
     channel: Annotated[str, Name()]
 
 
+_MANUAL = Manual(
+    topic=Topic.PEOPLE, examples=("unlink telegram",), way_back="`link` it again.", needs=(Facility.ACCOUNTS,)
+)
+
+
 @dataclass(frozen=True)
 class UnlinkCommand:
     verb: str = "unlink"
     usage: str = "unlink <channel>"
-    summary: str = "end the link of your account in a channel, such as telegram"
+    summary: str = "end the link of your account in a channel"
+    manual: Manual = _MANUAL
     args: type[UnlinkArgs] = UnlinkArgs
     read_only: bool = False
 

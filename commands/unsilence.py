@@ -12,6 +12,7 @@ from bot.alerts import silences as silencing
 from bot.chatops.arguments import Matchers, Name
 from bot.core.action import Tools
 from bot.core.errors import Conflict, Rejected
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Result, Risk
 from bot.core.request import Principal
 from bot.core.silences import ActiveSilence, MatchedAlert
@@ -24,11 +25,21 @@ class UnsilenceArgs:
     silence: Annotated[str, Name()]
 
 
+_MANUAL = Manual(
+    topic=Topic.SILENCES,
+    examples=("unsilence 0d3e2c1b-9f0a-4c5d-8e7f-1a2b3c4d5e6f",),
+    details="`silences` lists the ids.",
+    way_back="The result shows the command that sets it again.",
+    needs=(Facility.SILENCES,),
+)
+
+
 @dataclass(frozen=True)
 class UnsilenceAction:
     verb: str = "unsilence"
     usage: str = "unsilence <silence>"
     summary: str = "end a silence in Alertmanager at once"
+    manual: Manual = _MANUAL
     args: type[UnsilenceArgs] = UnsilenceArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 from bot.chatops.arguments import NoArguments
 from bot.core.command import CommandContext
+from bot.core.manual import Manual, Topic
 from bot.core.request import Reply, Request
+
+_MANUAL = Manual(topic=Topic.PEOPLE, examples=("whoami",))
 
 
 @dataclass(frozen=True)
 class WhoamiCommand:
     verb: str = "whoami"
     usage: str = "whoami"
-    summary: str = "show who you are to the bot: your accounts and roles, and why"
+    summary: str = "show your accounts and roles, and why"
+    manual: Manual = _MANUAL
     args: type[NoArguments] = NoArguments
     read_only: bool = True
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from bot.chatops.arguments import FreeText, Handle
 from bot.core.command import CommandContext
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.request import Reply, Request
 
 
@@ -19,11 +20,21 @@ class YesArgs:
     name: Annotated[str | None, FreeText(placeholder="name")] = None
 
 
+_MANUAL = Manual(
+    topic=Topic.APPROVALS,
+    examples=("yes {plan}", "yes {plan} {service}"),
+    details="A dangerous plan wants the name of its target behind it.",
+    way_back="`undo` and the run, once it has run.",
+    needs=(Facility.CLUSTER, Facility.SILENCES),
+)
+
+
 @dataclass(frozen=True)
 class YesCommand:
     verb: str = "yes"
     usage: str = "yes <plan> [<name>]"
     summary: str = "approve another person's plan, or confirm your own"
+    manual: Manual = _MANUAL
     args: type[YesArgs] = YesArgs
     read_only: bool = False
 

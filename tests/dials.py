@@ -13,6 +13,7 @@ from typing import Annotated
 from bot.chatops.arguments import Duration, Integer, Keyword, Name
 from bot.core.action import Tools
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+from bot.core.manual import Facility, Manual, Topic
 from bot.core.plan import Outcome, Plan, Result, Risk
 from bot.core.request import Principal
 
@@ -63,6 +64,14 @@ class TurnArgs:
     held: Annotated[timedelta | None, Duration(maximum=timedelta(days=1)), Keyword("for")] = None
 
 
+_MANUAL = Manual(
+    topic=Topic.WORKLOADS,
+    examples=("turn {service} 6", "turn {service} 6 for 30m"),
+    way_back="`undo` and the run.",
+    needs=(Facility.CLUSTER,),
+)
+
+
 @dataclass(frozen=True)
 class Turn:
     """`turn prod/api 6 for 30m`."""
@@ -71,6 +80,7 @@ class Turn:
     verb: str = "turn"
     usage: str = "turn <service> <value 0-100> [for <duration>]"
     summary: str = "turn a dial"
+    manual: Manual = _MANUAL
     args: type[TurnArgs] = TurnArgs
     risk: Risk = Risk.REVERSIBLE
     read_only: bool = False

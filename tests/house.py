@@ -122,6 +122,7 @@ class Mouthpiece:
     pages: bool = False
     local: bool = False
     ignores_above: int | None = None
+    problem: str | None = None  #: what its health check says
     given: list[Notification] = field(default_factory=list)
     fail_with: list[Exception] = field(default_factory=list)
     meanwhile: list[Callable[[], object]] = field(
@@ -150,7 +151,7 @@ class Mouthpiece:
         """There is nothing to stop."""
 
     def health_problem(self) -> str | None:
-        return None
+        return self.problem
 
     def accepts(self, incident: Incident) -> bool:
         return True
@@ -181,6 +182,7 @@ class House:
         roles: Sequence[Role] = ROLES,
         freezes: Sequence[Freeze] = (),
         opinion: ExternalPolicy | None = None,
+        cards: CardSettings | None = None,
     ) -> None:
         self.clock = Clock()
         self.opinion = opinion
@@ -197,7 +199,16 @@ class House:
         self.channels = [self.slack, self.telegram, self.pagerduty]
         for one in self.channels:
             one.busy = self.store.writing
-        mouths = [Subscription(name=one.name, kinds=one.kinds, event_types=one.event_types) for one in self.channels]
+        mouths = [
+            Subscription(
+                name=one.name,
+                kinds=one.kinds,
+                event_types=one.event_types,
+                health_problem=one.health_problem,
+                called=said,
+            )
+            for one, said in zip(self.channels, ("Slack", "Telegram", "PagerDuty"), strict=True)
+        ]
         rules = rules or AlertRules(severities=SEVERITIES)
         self.intake = Intake(self.store, rules=rules, subscriptions=mouths, on_commit=self.written.append)
         self.accounts: dict[tuple[str, str], str] = {}  #: account -> person, by the settings; a change counts at once
@@ -217,9 +228,10 @@ class House:
         self.tools = tools
         self.rules, self.roles, self.freezes = rules, roles, freezes
         self.on_call: dict[str, list[str]] = {}  #: service -> ids of people; read at the next `settle`
+        self.services: tuple[str, ...] = ()  #: the services of the catalog; read at the next `settle`
         self.environments: dict[str, str | None] = {}  #: of each service of the catalog; read at the next `settle`
+        self.cards = cards or CardSettings(public_url="http://vakhta.example")
         self.settle(ACCOUNTS)
-        self.cards = CardSettings(public_url="http://vakhta.example")
         self.delivery = Sender(
             self.store,
             self.channels,
@@ -258,7 +270,7 @@ class House:
             environments=self.environments,
             external_policy=self.opinion,
             pagers=frozenset({self.pagerduty.name}),
-            name_lookup=partial(known_names, people, (), self.verbs),
+            name_lookup=partial(known_names, people, self.services),
         )
         breaking = BreakGlass(authorizer=rights, subscriptions=self.mouths, rules=self.rules, contact="carla")
         self.runs = Runner(
@@ -283,6 +295,7 @@ class House:
             tools=self.tools,
             runner=self.runs,
             live_answers=LiveAnswers({}),
+            cards=self.cards,
             on_commit=self.written.append,
         )
         self.tending = Upkeep(
@@ -437,6 +450,11 @@ class House:
             found = outbox.claim(tx, channel.name, limits=channel.limits, lease=lease)
         assert isinstance(found, outbox.Claim), f"nothing to claim: {found}"
         return found
+
+
+def verbs_listed(text: str) -> set[str]:
+    """The verbs that an answer of `help` lists, one on each line."""
+    return {line.partition(":")[0] for line in text.splitlines() if ": " in line}
 
 
 def down(said: str = "503", *, permanent: bool = False, after: timedelta | None = None) -> Undelivered:

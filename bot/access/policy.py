@@ -161,6 +161,11 @@ class Policy:
         """The ids of the people on call for it."""
         return self._on_call.get(service, frozenset()) if service is not None else frozenset()
 
+    def people_with(self, verb: str) -> list[Principal]:
+        """The people of the settings whose own roles allow that verb on some target."""
+        able = (group for group in self.alike if self.rules_of(group[0].roles, verb).allows_something())
+        return sorted((one for group in able for one in group), key=lambda one: one.id)
+
     def people_of(self, ids: Iterable[str]) -> list[Principal]:
         """Those of them who are in the settings."""
         return [self._people[one] for one in sorted(ids) if one in self._people]
@@ -183,7 +188,11 @@ class RuleIndex:
 
     def allows_something(self) -> bool:
         """Whether any of them allows anything on any target."""
-        return any(not one.denies for _, starts in self._by for some in starts.values() for one in some)
+        return any(True for _ in self.allowing())
+
+    def allowing(self) -> Iterator[CompiledRule]:
+        """The rules that allow something, in order of precedence only within one prefix."""
+        return (one for _, starts in self._by for some in starts.values() for one in some if not one.denies)
 
     def matching(self, wanted: Permission, context: Context) -> Sequence[CompiledRule]:
         """The rules that match this target.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.core.alert import Alert, Severity
 from bot.incidents.transitions import PLACE_LABELS, USUAL_COURSE_RULES, CourseRules, LeadAlert
 from bot.notifications.alert_texts import name_of, summary_of
 from bot.notifications.places import PLACE_ORDER, cut, where
+from bot.notifications.templates import TITLE, AlertFacts, Templates
 
 _TITLE = 200
 _PLACE = 200
@@ -32,6 +33,7 @@ class AlertRules:
     severity_labels: Sequence[str] = ("severity", "priority", "level")
     services: Sequence[Service] = ()
     place_order: Sequence[str] = PLACE_ORDER  #: the labels that say where, from the widest place to the narrowest
+    templates: Templates = field(default_factory=Templates)
     late_copy: timedelta = timedelta(minutes=5)  #: how long after its end a firing counts as a delayed copy
     reopen_within: timedelta = timedelta(
         hours=1
@@ -66,7 +68,26 @@ class AlertRules:
         rated = [(self.severity(one.labels), one) for one in alerts]
         if not rated:
             return None
-        return _lead(*min(rated, key=_order), self.services, self.place_order)
+        severity, alert = min(rated, key=_order)
+        service = service_of(alert.labels, self.services)
+        return LeadAlert(
+            order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
+            title=self._title(alert, severity, service),
+            severity=severity,
+            service=service,
+        )
+
+    def _title(self, alert: Alert, severity: Severity, service: str | None) -> str:
+        facts = AlertFacts(
+            labels=alert.labels,
+            annotations=alert.annotations,
+            source=alert.source,
+            group=alert.group,
+            severity=severity,
+            service=service,
+        )
+        written = self.templates.text(TITLE, facts, _TITLE)
+        return " ".join(written.split()) if written else title_of(alert, self.place_order)
 
 
 def _order(rated: tuple[Severity, Alert]) -> tuple[int, datetime, str]:
@@ -87,16 +108,6 @@ def title_of(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
 def named(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
     """What and where."""
     return f"{name_of(alert.labels, alert.group)} {where(alert.labels, order)}".rstrip()
-
-
-def _lead(severity: Severity, alert: Alert, services: Sequence[Service], order: Sequence[str]) -> LeadAlert:
-    """The lead, with `order` as a text that sorts like `_order`."""
-    return LeadAlert(
-        order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
-        title=title_of(alert, order),
-        severity=severity,
-        service=service_of(alert.labels, services),
-    )
 
 
 def service_of(labels: Mapping[str, str], services: Sequence[Service]) -> str | None:

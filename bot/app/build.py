@@ -43,6 +43,9 @@ from bot.lib.logs import Redactor
 from bot.lib.metrics import Metrics
 from bot.lib.redact import redact
 from bot.notifications.card import CardSettings
+from bot.notifications.template_settings import TemplatesSettings
+from bot.notifications.templates import CARD, PAGE, TITLE, Render, Templates
+from bot.notifications.templates import NAMES as TEMPLATE_NAMES
 from bot.store.connections import TROUBLES, is_newest
 from bot.store.engine import Store, Unavailable
 
@@ -176,8 +179,16 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
 
 def build_subscriptions(made: dict[str, Channel]) -> list[Subscription]:
     """Builds what routing needs to know of each channel that takes messages."""
+    known = channels_known()
     return [
-        Subscription(name=one.name, kinds=one.kinds, event_types=one.event_types, accepts=one.accepts)
+        Subscription(
+            name=one.name,
+            kinds=one.kinds,
+            event_types=one.event_types,
+            accepts=one.accepts,
+            called=known[one.name].called,
+            health_problem=one.health_problem,
+        )
         for one in made.values()
         if one.kinds
     ]
@@ -270,6 +281,7 @@ def build_alert_rules(settings: Settings) -> AlertRules:
         severity_labels=section.severity_labels if section else ("severity",),
         services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
         place_order=settings.incidents.place_order,
+        templates=build_templates(settings),
         late_copy=settings.incidents.late_copy,
         reopen_within=settings.incidents.reopen_within,
         place_labels=settings.incidents.place_labels,
@@ -288,6 +300,26 @@ def _build_course_rules(page_again: PageAgainSettings, flapping: FlappingSetting
     )
 
 
+def build_templates(settings: Settings) -> Templates:
+    """Builds the templates of services and sources. Without any, Jinja is not loaded."""
+    services = {one.name: one.templates for one in settings.services if one.templates is not None}
+    sources = {name: found for name, one in settings.sources.on().items() if (found := getattr(one, "templates", None))}
+    return Templates(
+        of_services=_compiled(services), of_sources=_compiled(sources), place_order=settings.incidents.place_order
+    )
+
+
+def _compiled(owners: Mapping[str, TemplatesSettings]) -> dict[tuple[str, str], Render]:
+    made: dict[tuple[str, str], Render] = {}
+    for name, section in owners.items():
+        for part in (TITLE, CARD, PAGE):
+            written = getattr(section, part)
+            if written is not None:
+                module = import_module("bot.lib.sandboxed_template")
+                made[name, part] = module.SandboxedTemplate(written, names=TEMPLATE_NAMES).render
+    return made
+
+
 def build_card_settings(settings: Settings) -> CardSettings:
     """Builds what cards show of the settings: names, who is on call, where the board is."""
     people = {one.id: one for one in settings.people}
@@ -304,6 +336,7 @@ def build_card_settings(settings: Settings) -> CardSettings:
         on_call=contacts,
         place_order=settings.incidents.place_order,
         can_silence=section is not None and section.api_url is not None,
+        templates=build_templates(settings),
     )
 
 

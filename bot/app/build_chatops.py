@@ -23,6 +23,7 @@ from bot.alerts.intake import IntakeResult
 from bot.app.build import (
     build_account_linking,
     build_alert_rules,
+    build_card_settings,
     build_people,
     build_policy,
     build_tools,
@@ -33,13 +34,16 @@ from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
 from bot.chatops.registry import args_of, known_names
 from bot.config.settings import Settings
+from bot.core.action import Tools
 from bot.core.alert import AlertBatch
 from bot.core.channel import AccountVerifier, Channel, Messenger
 from bot.core.command import KnownNames
 from bot.core.incident import OnCommit
+from bot.core.manual import Facility
 from bot.core.message import Subscription
 from bot.core.registry import Registry
 from bot.core.request import Reply, Request
+from bot.notifications.card import CardSettings
 from bot.store import runs
 from bot.store.engine import Store, Unavailable
 from bot.store.flagger_gates import FlaggerGates
@@ -84,9 +88,10 @@ def build_chatops(
 
     `take`: `Intake.take`, for the bot's own alerts about runs. `wait_for_results`: replies wait for slow runs to end.
     """
-    registry = Registry(commands=commands.find(), actions=commands.actions())
+    tools = build_tools(settings, store.now)
+    registry = _build_registry(settings, channels, tools)
     linking = build_account_linking(settings, channels)
-    names = partial(known_names, build_people(settings), _services(settings), registry)
+    names = partial(known_names, build_people(settings), _services(settings))
     authorizer = _build_authorizer(settings, linking, names, channels)
     break_glass = _build_break_glass(settings, authorizer, subscriptions)
     gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
@@ -95,7 +100,7 @@ def build_chatops(
         store=store,
         registry=registry,
         args_of=partial(args_of, registry),
-        tools=replace(build_tools(settings, store.now), gates=gates if flagger_tokens(settings) else None),
+        tools=replace(tools, gates=gates if flagger_tokens(settings) else None),
         subscriptions=subscriptions,
         on_commit=on_commit,
         seal=seal,
@@ -104,7 +109,28 @@ def build_chatops(
         authorizer=authorizer,
         wait_for_result=wait_for_results,
     )
-    return _joined(parts, break_glass, linking, gates, channels)
+    return _joined(parts, break_glass, linking, gates, channels, cards=build_card_settings(settings))
+
+
+def _build_registry(settings: Settings, channels: Mapping[str, Channel], tools: Tools) -> Registry:
+    facilities = facilities_of(settings, channels, silences=tools.silences is not None)
+    return Registry(commands=commands.find(), actions=commands.actions(), facilities=facilities)
+
+
+def facilities_of(settings: Settings, channels: Mapping[str, Channel], *, silences: bool) -> frozenset[Facility]:
+    """What this installation has of the things that verbs need. `silences`: Alertmanager's API can be called."""
+    placed = [one for one in settings.services if one.workload and one.cluster in settings.clusters]
+    gated = flagger_tokens(settings)
+    provided = {
+        Facility.CLUSTER: bool(settings.clusters),
+        Facility.WORKLOAD: bool(placed),
+        Facility.ROLLOUT: any((one.workload or "").startswith("rollout/") for one in placed),
+        Facility.FLAGGER: any(one.cluster in gated for one in placed),
+        Facility.SILENCES: silences,
+        Facility.ACCOUNTS: any(one.accounts for one in channels.values()),
+        Facility.BREAK_GLASS: any(one.break_glass for one in settings.roles.values()),
+    }
+    return frozenset(one for one, present in provided.items() if present)
 
 
 def _joined(
@@ -113,10 +139,12 @@ def _joined(
     linking: AccountLinking,
     gates: FlaggerGates,
     channels: Mapping[str, Channel],
+    *,
+    cards: CardSettings,
 ) -> ChatOps:
     runner = Runner(parts)
     live_answers = LiveAnswers({} if parts.wait_for_result else parts.reports.messengers)
-    dispatcher = _build_dispatcher(parts, break_glass, channels, runner, live_answers)
+    dispatcher = _build_dispatcher(parts, break_glass, channels, runner, live_answers, cards=cards)
     return ChatOps(
         dispatcher=dispatcher,
         account_linking=linking,
@@ -153,6 +181,8 @@ def _build_dispatcher(
     channels: Mapping[str, Channel],
     runner: Runner,
     live_answers: LiveAnswers,
+    *,
+    cards: CardSettings,
 ) -> Dispatcher:
     verifiers = {name: one for name, one in channels.items() if isinstance(one, AccountVerifier)}
     return Dispatcher(
@@ -164,6 +194,7 @@ def _build_dispatcher(
         runner=runner,
         live_answers=live_answers,
         on_commit=parts.on_commit,
+        cards=cards,
     )
 
 

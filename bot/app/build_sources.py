@@ -27,16 +27,12 @@ def build_alerts_endpoint(
         name: [alerts.token_digest(token) for token in getattr(one, "tokens", ())]
         for name, one in settings.sources.on().items()
     }
-    sources: dict[str, Source] = {name: kind(_now) for name, kind in find_sources().items() if tokens.get(name)}
     verifiers: dict[str, SenderVerifier] = {}
     sns = settings.sources.sns
     if sns is not None and sns.topics:
-        sources["sns"] = import_module("bot.integrations.sns.source").SnsSource(
-            _now, topics=sns.topics, severity=sns.severity
-        )
         verifiers["sns"] = _build_sns_verifier(sns)
     return alerts.AlertsEndpoint(
-        sources,
+        build_sources(settings),
         tokens,
         submit=submit,
         quarantine=quarantine,
@@ -44,6 +40,19 @@ def build_alerts_endpoint(
         limits=alerts.BodyLimits(body=section.max_body, inflated=section.max_body) if section else None,
         verifiers=SenderVerification(verifiers),
     )
+
+
+def build_sources(settings: Settings) -> dict[str, Source]:
+    """Builds the sources that may send: those with a section, and a token or topic in it."""
+    sections = settings.sources.on()
+    sources: dict[str, Source] = {
+        name: kind(_now) for name, kind in find_sources().items() if getattr(sections.get(name), "tokens", ())
+    }
+    sns = settings.sources.sns
+    if sns is not None and sns.topics:
+        made = import_module("bot.integrations.sns.source").SnsSource
+        sources["sns"] = made(_now, topics=sns.topics, severity=sns.severity)
+    return sources
 
 
 def _build_sns_verifier(section: SnsSettings) -> SenderVerifier:

@@ -48,7 +48,8 @@ from bot.core.plan import HANDLE_LENGTH, Outcome, Plan, PlanState, Proposal, Ris
 from bot.core.registry import Registry
 from bot.core.request import SCHEDULER, Principal, Reply, Request, cleaned, split_verb
 from bot.lib.failpoints import failpoint
-from bot.store import audit_log, runs
+from bot.notifications.card import CardSettings
+from bot.store import audit_log, runs, views
 from bot.store import plans as plan_rows
 from bot.store.engine import Store, Unavailable
 from bot.store.runs import Run
@@ -70,13 +71,20 @@ class Dispatcher:
         runner: Runner,
         live_answers: LiveAnswers,
         on_commit: OnCommit,
+        cards: CardSettings | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
         self._authorizer = break_glass.authorizer
         self._break_glass = break_glass
         self._linking = break_glass.authorizer.linking
-        self._parts = RequestParts(registry=registry, break_glass=break_glass)
+        self._parts = RequestParts(
+            registry=registry,
+            break_glass=break_glass,
+            cards=cards or CardSettings(),
+            services_seen=self._services_seen,
+            targets=tools.targets,
+        )
         self._account_verification = account_verification
         self._tools = tools
         self._runner = runner
@@ -154,6 +162,14 @@ class Dispatcher:
     def submit_form(self, request: Request, values: Mapping[str, str]) -> SubmittedForm:
         return verbs.fill(self._parts, cleaned(request), values)
 
+    def _services_seen(self) -> list[str]:
+        """For the check of a form, which is made again when its command is handled."""
+        try:
+            with self._store.read() as reading:
+                return views.services_of_alerts(reading.sql)
+        except Unavailable:
+            return []
+
     def record_refusal(self, request: Request, reason: str) -> bool:
         request = cleaned(request)
         with self._store.begin() as tx:
@@ -165,7 +181,7 @@ class Dispatcher:
             return False
 
     def menu(self) -> tuple[CommandInfo, ...]:
-        return tuple(self._registry.all.values())
+        return tuple(self._registry.usable.values())
 
     def undo_automatically(self, run: Run, reason: str) -> Reply:
         """Undo a run whose time is over or whose check failed. Its approved plan announced that: no new approval."""

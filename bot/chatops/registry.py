@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bot.access.break_glass import BreakGlass
 from bot.access.identity import People
@@ -13,6 +13,10 @@ from bot.core.form import Form, SubmittedForm
 from bot.core.plan import Proposal
 from bot.core.registry import Registry
 from bot.core.request import Request, split_verb
+from bot.core.site import ServiceTargets
+from bot.notifications.card import CardSettings
+
+PAGE = "page"
 
 
 def args_of(registry: Registry, proposal: Proposal) -> object:
@@ -28,9 +32,12 @@ class RequestParts:
 
     registry: Registry
     break_glass: BreakGlass  #: with the authorizer
+    cards: CardSettings = field(default_factory=CardSettings)  #: what `show` takes from the settings, as a card does
+    services_seen: Callable[[], Collection[str]] = tuple  #: the services of incidents; empty when it cannot be read
+    targets: ServiceTargets | None = None  #: the services that run in a cluster; None: no cluster is set up
 
 
-def known_names(people: People, services: Sequence[str], registry: Registry, request: Request) -> KnownNames:
+def known_names(people: People, services: Sequence[str], request: Request) -> KnownNames:
     """The names that arguments may use. A person may also be named by their account in that channel, or by `me`.
 
     `services`: if none is configured, any well-formed name is accepted.
@@ -38,9 +45,16 @@ def known_names(people: People, services: Sequence[str], registry: Registry, req
     mentioned = {account: one for (channel, account), one in people.accounts.items() if channel == request.channel}
     names: dict[str, Collection[str]] = {
         "person": {**mentioned, **{one: one for one in people.persons}, "me": request.by.id},
-        "command": tuple(registry.all),
     }
     return {**names, "service": services} if services else names
+
+
+def with_services_seen(known: KnownNames, seen: Collection[str]) -> KnownNames:
+    """For a page: a service exists if the catalog lists it, or if alerts have opened an incident about it.
+
+    With neither, no service is known, and any well-formed name is accepted: a page must not fail for want of a list.
+    """
+    return {**known, "service": {*known.get("service", ()), *seen}} if seen else known
 
 
 def form_of(parts: RequestParts, request: Request) -> Form | None:
@@ -63,6 +77,7 @@ def fill(parts: RequestParts, request: Request, values: Mapping[str, str]) -> Su
     command = parts.registry.all.get(verb)
     if command is None or not request.by.id:
         return SubmittedForm(text=verb)
-    return forms.fill(
-        command, values, known=parts.break_glass.authorizer.known_names(request), here=request.incident_id
-    )
+    known = parts.break_glass.authorizer.known_names(request)
+    if verb == PAGE:
+        known = with_services_seen(known, parts.services_seen())
+    return forms.fill(command, values, known=known, here=request.incident_id)

@@ -113,11 +113,18 @@ def shorten(message: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant: one that looks the same, else one of similar spelling; else None."""
+    near = nearest_names(word, known, 1)
+    return near[0] if near else None
+
+
+def nearest_names(word: str, known: Iterable[str], most: int) -> list[str]:
+    """The known names that may have been meant, the most similar first."""
+    known = list(known)
     folded = unicodedata.normalize("NFKC", word[:80]).casefold().translate(_LOOKALIKES).strip("@")
     by_tail = {name.rpartition("/")[2].casefold(): name for name in sorted(known, reverse=True)}
     forms = by_tail | {name.casefold(): name for name in by_tail.values()} | {name.casefold(): name for name in known}
-    near = [folded] if folded in forms else get_close_matches(folded, forms, n=1)
-    return forms[near[0]] if near else None
+    near = [folded] if folded in forms else get_close_matches(folded, forms, n=most)
+    return list(dict.fromkeys(forms[one] for one in near))
 
 
 def list_names(names: Collection[str]) -> str:

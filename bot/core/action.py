@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Protocol, TypeVar
 
 from bot.core.flagger import Gates
+from bot.core.manual import Manual
 from bot.core.plan import Outcome, Plan, Risk
 from bot.core.request import Principal
 from bot.core.silences import Silences
@@ -72,6 +73,7 @@ class Action(Protocol[Args]):
     verb: str
     usage: str
     summary: str
+    manual: Manual
     args: type[Args]
     risk: Risk
     #: It only reads and answers: no plan is shown, nothing is run, and the answer is audited.

@@ -63,7 +63,7 @@ class Gateway(Protocol):
         ...
 
     def menu(self) -> Sequence[CommandInfo]:
-        """All verbs, whoever may use them; from memory, without blocking."""
+        """The verbs that this installation can do, whoever may use them; from memory, without blocking."""
         ...
 
 
@@ -144,6 +144,15 @@ class Messenger(Protocol):
 
         `to`: one of the platform's rooms, or a message to answer, as ROOM:MESSAGE; None: where incidents are sent.
         """
+
+
+@runtime_checkable
+class Previewer(Protocol):
+    """A channel that can show, without sending anything, how people would read a message. Declared by `preview`."""
+
+    def preview(self, notification: Notification) -> str:
+        """The message as text: what a phone's notification shows first, then all of it, buttons in brackets."""
+        ...
 
 
 @runtime_checkable

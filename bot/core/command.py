@@ -12,7 +12,9 @@ from typing import Protocol, TypeVar
 
 from bot.core.alert import Severity
 from bot.core.channel import CommandInfo
-from bot.core.incident import Event, Incident
+from bot.core.incident import Incident
+from bot.core.incident_detail import IncidentDetail
+from bot.core.manual import Manual, Topic
 from bot.core.plan import Plan
 from bot.core.request import Reply, Request
 from bot.core.run_state import RunStatus
@@ -57,6 +59,29 @@ class Overview:
     on_call: Mapping[str, tuple[str, ...]]  #: names of the people on call, by service; their own services first
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PagerState:
+    """A pager, and whether it takes an incident."""
+
+    called: str
+    takes_it: bool  #: False: its settings leave out incidents of that severity
+    problem: str = ""  #: why it may not get through now; "" while no problem is known
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageReach:
+    """Who hears of an incident when it opens."""
+
+    pagers: tuple[PagerState, ...]  #: each wakes whoever is on call there, by its own schedule
+    on_call: tuple[str, ...]  #: names of the people on call for the incident's service, by the settings
+    chats: tuple[str, ...]  #: where it is posted
+    mentioned: tuple[str, ...] = ()  #: names of those on call whom a chat's message mentions
+
+    @property
+    def paging(self) -> tuple[PagerState, ...]:
+        return tuple(one for one in self.pagers if one.takes_it)
+
+
 class IncidentOperations(Protocol):
     """`context.incidents`. A change that does not apply raises `Rejected`."""
 
@@ -76,14 +101,6 @@ class IncidentOperations(Protocol):
     def add_note(self, incident: Incident, text: str) -> Incident: ...
     def page(self, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident:
         """Open a new critical incident. `about`: the incident whose timeline mentions it."""
-        ...
-
-    def list_firing_alerts(self, incident: Incident, limit: int) -> Sequence[str]:
-        """The titles of its firing alerts, the earliest first."""
-        ...
-
-    def list_notes(self, incident: Incident, limit: int) -> Sequence[Event]:
-        """The newest notes, the oldest of them first."""
         ...
 
 
@@ -163,6 +180,43 @@ class BreakGlassOperations(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerbHelp:
+    """All that `help` says of one verb, for the person who asks."""
+
+    verb: str
+    usage: str
+    summary: str
+    details: str
+    examples: tuple[str, ...]  #: with names that exist here
+    approval: str  #: who must approve its plan; "" for a verb without a plan
+    way_back: str  #: how to undo it; "" for a verb that changes nothing
+    limits: tuple[str, ...]  #: what it refuses to everybody
+
+
+#: The code of the refusal of `HelpOperations.describe` for a word that is no verb at all.
+NO_SUCH_VERB = "no_such_verb"
+
+
+class ListedVerb(CommandInfo, Protocol):
+    """A verb as a list of `help` shows it."""
+
+    @property
+    def manual(self) -> Manual: ...
+
+
+class HelpOperations(Protocol):
+    """`context.help`: the verbs that this installation can do and that the requester may use on some target."""
+
+    def list_verbs(self, topic: Topic | None = None) -> Sequence[ListedVerb]:
+        """By name; those of one topic, or all."""
+        ...
+
+    def describe(self, verb: str) -> VerbHelp:
+        """Raises `Rejected` unless it is one of `list_verbs`; for a verb that needs more than is set up, says what."""
+        ...
+
+
 class CommandContext(Protocol):
     """What a command may do, in parts. Each call acts for the requester, inside the request's one transaction."""
 
@@ -176,11 +230,11 @@ class CommandContext(Protocol):
     def accounts(self) -> AccountOperations: ...
     @property
     def break_glass(self) -> BreakGlassOperations: ...
+    @property
+    def help(self) -> HelpOperations: ...
 
-    def list_commands(self) -> Sequence[CommandInfo]:
-        """The commands and actions that the requester may use on at least one target."""
-        ...
-
+    def get_detail(self, incident: Incident) -> IncidentDetail: ...
+    def get_page_reach(self, incident: Incident) -> PageReach: ...
     def get_overview(self, limit: int) -> Overview:
         """The requester's open work, with at most `limit` incidents."""
         ...
@@ -192,6 +246,7 @@ class Command(Protocol[Args]):
     verb: str
     usage: str  #: "ack <incident>", as `parser.usage` derives it from `args`
     summary: str  #: what it does, one line for `help`
+    manual: Manual  #: what else `help` says of it
     args: type[Args]  #: a frozen dataclass whose fields are annotated with argument types (`chatops/arguments.py`)
     read_only: bool  #: it changes nothing
 

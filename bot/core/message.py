@@ -108,6 +108,7 @@ class Notification:
     attempted: bool = False  #: an earlier try was made, perhaps by a process that died; it may have arrived
     #: Of a card or a page: the alerts of the incident, the one that names it first; at most `MOST_ALERTS`.
     alerts: tuple[AlertView, ...] = ()
+    summary: str = ""  #: of a page: what happens and where, in one line; "" is the incident's title
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -121,3 +122,10 @@ class Subscription:
     kinds: frozenset[MessageKind]
     event_types: frozenset[EventType]
     accepts: Callable[[Incident], bool] = lambda _: True  #: False: the channel does not handle this incident
+    called: str = ""  #: the platform's name, as people write it; by default the channel's
+    #: What is wrong with its connection, None while no problem is known; from memory.
+    health_problem: Callable[[], str | None] = lambda: None
+
+    @property
+    def display_name(self) -> str:
+        return self.called or self.name

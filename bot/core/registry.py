@@ -9,6 +9,7 @@ from typing import Any
 from bot.core.action import Action
 from bot.core.command import Command
 from bot.core.errors import Rejected
+from bot.core.manual import EVERY_FACILITY, Facility
 from bot.core.plan import Risk
 
 
@@ -18,10 +19,16 @@ class Registry:
 
     commands: Mapping[str, Command[Any]]
     actions: dict[str, Action[Any]]
+    facilities: frozenset[Facility] = EVERY_FACILITY  #: what the settings provide
 
     @property
     def all(self) -> Mapping[str, Command[Any] | Action[Any]]:
         return dict(sorted((*self.commands.items(), *self.actions.items())))
+
+    @property
+    def usable(self) -> Mapping[str, Command[Any] | Action[Any]]:
+        """Those that this installation can do: what help and menus show. The others are refused with a reason."""
+        return {verb: one for verb, one in self.all.items() if one.manual.works_with(self.facilities)}
 
     @property
     def risks(self) -> Mapping[str, Risk]:

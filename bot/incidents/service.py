@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from bot.core.alert import Severity
 from bot.core.errors import Rejected
-from bot.core.incident import Committed, Event, EventType, Incident
+from bot.core.incident import Committed, EventType, Incident
 from bot.core.message import Subscription
 from bot.core.request import Request
 from bot.incidents import lifecycle, timeline
@@ -29,7 +29,6 @@ from bot.incidents.transitions import (
     Transition,
 )
 from bot.store.transaction import Tx
-from bot.store.views import Reader
 
 #: The largest difference between a platform's clock and ours.
 _CLOCK_SKEW = timedelta(seconds=30)
@@ -123,14 +122,6 @@ class IncidentService:
         self._change(
             incident, ActionReported(type=event_type, by=self._request.by.id, text=message, via=self._request.channel)
         )
-
-    def list_firing_alerts(self, incident: Incident, limit: int) -> Sequence[str]:
-        found = Reader(self._tx.sql).alerts(incident.id, limit)
-        return [one.labels.get("alertname") or "(no alertname)" for one in found if one.firing]
-
-    def list_notes(self, incident: Incident, limit: int) -> Sequence[Event]:
-        events = [event for _, event in Reader(self._tx.sql).events(incident.id)]
-        return [event for event in events if event.type is EventType.NOTED][-limit:]
 
     def _places(self, incident: Incident) -> tuple[str, ...]:
         """Where its alerts fire now."""

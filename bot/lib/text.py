@@ -47,6 +47,14 @@ def spell_moment(moment: datetime) -> str:
     return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'minutes')} UTC"
 
 
+def spell_at(moment: datetime, now: datetime) -> str:
+    """A moment of an answer that says once that its times are UTC: "12:00", or "11-22 12:00" of another day."""
+    at, today = moment.astimezone(UTC), now.astimezone(UTC).date()
+    if at.date() == today:
+        return f"{at:%H:%M}"
+    return f"{at:%m-%d %H:%M}" if at.year == today.year else f"{at:%Y-%m-%d %H:%M}"
+
+
 def spell_list(words: Iterable[object], joint: str = "or") -> str:
     """("a", "b", "c") -> "a, b or c"."""
     *first, last = [str(word) for word in words] or [""]

@@ -17,9 +17,10 @@ from bot.core.run_state import RunStatus
 from bot.lib.text import spell_list, spell_moment
 from bot.notifications.alert_texts import description_of, links_of, name_of, value_of
 from bot.notifications.places import PLACE_ORDER, key_labels, telling, where
+from bot.notifications.templates import CARD, PAGE, AlertFacts, Templates
 
 _SHOWN = 5  #: alerts on the card; `show` has all
-_DESCRIPTION = 1200  #: characters
+_DESCRIPTION, _SUMMARY = 1200, 500  #: characters
 _SILENCED = ("alertname", "cluster", "namespace", "service")  #: labels that a silence from the card names
 
 
@@ -32,6 +33,7 @@ class CardSettings:
     on_call: Callable[[str | None, str], tuple[Contact, ...]] = lambda _service, _channel: ()
     place_order: Sequence[str] = PLACE_ORDER
     can_silence: bool = False
+    templates: Templates = field(default_factory=Templates)
 
 
 def incident_card(
@@ -85,13 +87,35 @@ def _situation(
         acknowledged_at=covered.at if covered and incident.status is Status.ACKED else None,
         resolved_at=incident.resolved_at,
         count=f"{incident.firing} firing of {incident.total}" if incident.total else "",
-        description=description_of(lead.notes, incident.title)[:_DESCRIPTION] if lead else "",
+        description=_description(incident, lead, settings) if lead else "",
         facts=_facts(incident, key_labels(told.common, settings.place_order)),
         alerts=tuple(rows[:_SHOWN]) if several else (),
         more=max(0, max(incident.firing, len(shown)) - _SHOWN) if several else 0,
         links=links_of(lead.labels, lead.notes, lead.link) if lead else {},
         on_call=on_call,
         notes=tuple(_notes(incident, lead, runs)),
+    )
+
+
+def _description(incident: Incident, lead: AlertView, settings: CardSettings) -> str:
+    written = settings.templates.text(CARD, _facts_of(incident, lead), _DESCRIPTION)
+    return written or description_of(lead.notes, incident.title)[:_DESCRIPTION]
+
+
+def page_summary(incident: Incident, alerts: Sequence[AlertView], settings: CardSettings) -> str:
+    """What a page says: by the template of its service or source, else the incident's title."""
+    written = settings.templates.text(PAGE, _facts_of(incident, alerts[0]), _SUMMARY) if alerts else None
+    return " ".join(written.split()) if written else incident.title
+
+
+def _facts_of(incident: Incident, alert: AlertView) -> AlertFacts:
+    return AlertFacts(
+        labels=alert.labels,
+        annotations=alert.notes,
+        source=alert.source,
+        group=incident.key,
+        severity=incident.severity,
+        service=incident.service,
     )
 
 
@@ -122,7 +146,7 @@ def _lines(incident: Incident, situation: Situation) -> Iterator[str]:
     """The same as text."""
     yield f"{situation.headword}: {situation.holder}"
     since = f"since {spell_moment(situation.since)}"
-    yield f"{situation.count}, {since}" if situation.count else since.capitalize()
+    yield f"{situation.count}, {since}" if situation.count else f"S{since[1:]}"
     if situation.resolved_at:
         yield f"Resolved {spell_moment(situation.resolved_at)}"
     if situation.description:

@@ -23,7 +23,7 @@ from bot.core.message import MessageKind, Notification
 from bot.lib import text
 from bot.lib.failpoints import failpoint
 from bot.lib.wakeup import WakeSignal
-from bot.notifications.card import CardSettings, incident_card, lead_first
+from bot.notifications.card import CardSettings, incident_card, lead_first, page_summary
 from bot.store import outbox
 from bot.store.engine import Store, Unavailable
 from bot.store.outbox import Claim
@@ -270,13 +270,15 @@ class Sender:
         return _AGAIN
 
     def _notification(self, one: Claim) -> Notification:
+        alerts = tuple(lead_first(one.alerts, one.incident))
         return Notification(
             key=f"{one.id}-{one.version}",
             kind=one.kind,
             incident=one.incident,
             event=one.event,
             card=incident_card(one.incident, self._cards, channel=one.channel, alerts=one.alerts, runs=one.runs),
-            alerts=tuple(lead_first(one.alerts, one.incident)),
+            alerts=alerts,
+            summary=page_summary(one.incident, alerts, self._cards) if one.kind is MessageKind.PAGE else "",
             ref=one.ref,
             due_at=one.owed_at,
             attempted=one.attempts > 1,

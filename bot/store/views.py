@@ -16,6 +16,8 @@ from bot.store.sql import Row, Sql
 from bot.store.times import moment, moment_or_none
 
 _UNRESOLVED = "FROM incident AS i WHERE i.status <> 'resolved'"
+#: How many incidents are looked at for the services that are known.
+_NEWEST = 5000
 _RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one in Severity), "END"])
 
 
@@ -158,6 +160,16 @@ def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) ->
         count=int(sql.scalar(f"SELECT count(*) {theirs}", person, *services) or 0),
         unresolved=int(sql.scalar(f"SELECT count(*) {_UNRESOLVED}") or 0),
     )
+
+
+def services_of_alerts(sql: Sql) -> list[str]:
+    """The services of the newest incidents that alerts opened. A person who opens one may have mistyped its service."""
+    rows = sql.rows(
+        "SELECT DISTINCT service FROM (SELECT service FROM incident WHERE source <> 'person' ORDER BY id DESC LIMIT ?)"
+        " AS newest WHERE service IS NOT NULL ORDER BY service",
+        _NEWEST,
+    )
+    return [str(row[0]) for row in rows]
 
 
 def event_of(row: Row) -> Event:

@@ -10,7 +10,7 @@ import commands
 from bot.access.policy import ALWAYS_ALLOWED
 from bot.core.incident import Status
 from bot.core.request import Principal, Request
-from tests.house import ANA, BO, House, alert
+from tests.house import ANA, BO, House, alert, verbs_listed
 
 _VERBS = sorted([*commands.find(), *commands.actions(), "turn"])
 
@@ -159,7 +159,7 @@ def test_the_menu_of_a_chat_names_every_verb_actions_too(house: House) -> None:
 
 def test_help_names_what_the_asker_may_say_and_nothing_else(house: House) -> None:
     def offered(who: Principal) -> set[str]:
-        return {line.split()[0].rstrip(":") for line in house.says("help", by=who).text.splitlines()}
+        return verbs_listed(house.says("help", by=who).text)
 
     everything = set(commands.find()) | set(commands.actions()) | {"turn"}
     assert offered(Principal(id="root", roles=frozenset({"admin"}))) == everything

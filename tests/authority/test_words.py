@@ -8,6 +8,7 @@ import commands
 from bot.core.audit import Code
 from tests.authority.ground import ASKER, Ground, Night
 from tests.authority.table import KINDS, SAID, Cell, expected
+from tests.house import verbs_listed
 from tests.runs import handle
 
 _EXPECTED = expected()
@@ -106,15 +107,15 @@ def test_whoever_may_do_something_is_offered_the_way_back(still: Ground) -> None
     listed = still.says("help", KINDS["responder"]).text
     nothing = still.says("help", KINDS["viewer"]).text
 
-    assert "undo <run>" in listed
-    assert "undo <run>" not in nothing
+    assert "undo" in verbs_listed(listed)
+    assert "undo" not in verbs_listed(nothing)
 
 
 def test_help_names_nothing_that_the_table_never_grants(still: Ground) -> None:
     for kind, who in KINDS.items():
         if not who.id:
             continue
-        listed = {line.split()[0].rstrip(":") for line in still.says("help", who).text.splitlines()}
+        listed = verbs_listed(still.says("help", who).text)
         granted = {verb for (verb, one), cell in _EXPECTED.items() if one == kind and cell != "no"}
         of_duty = {
             "ack",

@@ -29,6 +29,7 @@ from bot.core.action import Action
 from bot.core.alert import Severity
 from bot.core.command import Command, CommandContext, KnownNames
 from bot.core.form import Form, FormField
+from bot.core.manual import Manual, Topic
 from bot.core.request import Reply, Request, split_verb
 from bot.core.silences import Matcher
 from bot.lib import text
@@ -51,6 +52,11 @@ class RestoreArgs:
     because: Annotated[str, FreeText(max_length=500, question="Why?"), Keyword("because")] = ""
 
 
+_MANUAL = Manual(
+    topic=Topic.WORKLOADS, examples=("restore {service} 7 3 bo error 1a2b a=b",), way_back="There is none."
+)
+
+
 @dataclass
 class Restore:
     """A verb of many arguments."""
@@ -58,6 +64,7 @@ class Restore:
     verb: str = "restore"
     usage: str = parser.usage(RestoreArgs, "restore")
     summary: str = "bring it back"
+    manual: Manual = _MANUAL
     args: type[RestoreArgs] = RestoreArgs
     read_only: bool = False
 
@@ -108,7 +115,7 @@ def test_in_an_incidents_thread_its_number_may_be_left_out() -> None:
 
 
 def test_what_is_no_kind_of_the_house_is_told_by_its_shape() -> None:
-    assert form(SAID["page"]).fields[0].hint == "incident or service"
+    assert form(SAID["page"]).fields[0].hint == "incident or service or anyone"
 
 
 @pytest.mark.parametrize("verb", sorted(SAID))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import commands
 from bot.chatops import parser
 from bot.core.action import Action
 from bot.core.command import Command
+from bot.core.request import split_verb
 from tests.house import House, alert
 
 FOUND = commands.find()
+ALL: dict[str, Any] = {**FOUND, **commands.actions()}
 
 
 @pytest.fixture(params=sorted(FOUND))
@@ -35,6 +37,25 @@ def test_its_usage_is_what_its_arguments_make_it_and_it_says_what_it_does(comman
     assert command.summary
     assert command.summary[0].islower()
     assert not command.summary.endswith(".")
+
+
+@pytest.mark.parametrize("verb", sorted(ALL))
+def test_each_example_of_its_manual_is_understood_as_it_stands(verb: str) -> None:
+    said = ALL[verb]
+    names = {"service": "prod/api", "incident": 7, "person": "bo", "run": "1a2b3c4d", "plan": "5e6f7a8b"}
+    about_one = any(one.name == "incident" for one in fields(said.args))
+
+    assert 1 <= len(said.manual.examples) <= 3
+    for example in said.manual.examples:
+        given, rest = split_verb(example.format_map(names))
+        in_thread = 7 if about_one and "{incident}" not in example else None
+        assert given == verb
+        parser.parse(said.args, rest, in_thread, said.usage)
+
+
+@pytest.mark.parametrize("verb", sorted(ALL))
+def test_whatever_changes_something_says_how_to_undo_it(verb: str) -> None:
+    assert bool(ALL[verb].manual.way_back) == (not ALL[verb].read_only)
 
 
 @pytest.mark.parametrize("action", commands.actions().values(), ids=lambda one: one.verb)

@@ -31,9 +31,9 @@ def test_check_says_what_would_start(tmp_path: Path, capsys: pytest.CaptureFixtu
         "  alertmanager: {tokens: [planted-secret]}\n"
         "  sns: {topics: ['arn:aws:sns:eu-central-1:123456789012:alarms']}\n"
         "channels:\n"
-        "  slack: {bot_token: planted-secret, app_token: planted-secret, team_id: T1, channel: C1}\n"
-        "  telegram: {token: planted-secret, chat_id: -1001}\n"
-        "  pagerduty: {routing_key: planted-secret, severities: [critical]}\n"
+        "  slack: {bot_token: xoxb-planted-secret, app_token: xapp-planted-secret, team_id: T1, channel: C1}\n"
+        "  telegram: {token: '1001:planted-secret-of-thirty-characters', chat_id: -1001}\n"
+        "  pagerduty: {routing_key: plantedsecretoftwentyfivechars00, severities: [critical]}\n"
         "people: [{id: ana, slack: U1}, {id: boris}]\n",
     )
 
@@ -50,7 +50,7 @@ def test_check_says_what_would_start(tmp_path: Path, capsys: pytest.CaptureFixtu
         "  people    2\n"
     )
     assert told.err.count("warning: ") == 7
-    assert "planted-secret" not in told.out + told.err
+    assert "planted" not in told.out + told.err
 
 
 def test_check_lists_every_fault_and_exits_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

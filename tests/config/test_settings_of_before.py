@@ -9,12 +9,16 @@ import pytest
 from bot.__main__ import main
 from bot.config.settings import load_settings
 from tests import before
+from tests.cluster.world import kubeconfig
 
 
 def test_it_has_no_fault_for_the_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, environ = before.settings_in(tmp_path)
+    (tmp_path / "clusters").mkdir()
+    kubeconfig("https://main.example.com", tmp_path).rename(tmp_path / "clusters" / "main.yaml")
+    monkeypatch.chdir(tmp_path)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 

@@ -137,6 +137,8 @@ class FakePagerDuty(StrictServer):
             return self._enqueue(call)
         if call.verb == "GET" and alerts_of:
             return self._list_alerts(call, alerts_of[1])
+        if (call.verb, call.path) == ("GET", "/incidents"):
+            return self._list_incidents(call)
         if (call.verb, call.path) == ("PUT", "/incidents"):
             return self._put_incidents(call)
         self.fault(f"{call.verb} {call.path} is not an address of PagerDuty's that we use")
@@ -196,6 +198,15 @@ class FakePagerDuty(StrictServer):
             return Answer.json({"error": {"message": "Not Found", "code": 2100}}, status=404)
         rows = [{"id": f"A{a.number}", "type": "alert", "status": a.status, "alert_key": a.key} for a in found]
         return Answer.json({"alerts": rows, "limit": 25, "offset": 0, "more": False, "total": None})
+
+    def _list_incidents(self, call: Call) -> Answer:
+        refused = self._refuse_token(call)
+        if refused:
+            return refused
+        if set(call.query) != {"limit"}:
+            self.fault(f"GET /incidents with {sorted(call.query)}")
+        rows = [{"id": alert.pd_id, "type": "incident"} for alert in self.alerts[: int(call.query.get("limit", 25))]]
+        return Answer.json({"incidents": rows, "limit": 1, "offset": 0, "more": False, "total": None})
 
     def _put_incidents(self, call: Call) -> Answer:
         refused = self._refuse_token(call)

@@ -62,6 +62,7 @@ def member(user: str, **other: object) -> dict[str, object]:
 def room(channel: str, **other: object) -> dict[str, object]:
     """A channel of our own as conversations.info shows one."""
     plain = {"is_channel": True, "is_im": False, "is_shared": False, "is_ext_shared": False, "is_org_shared": False}
+    plain |= {"is_member": True, "is_archived": False}
     return {"id": channel, "name": channel.lower(), **plain, **other}
 
 

@@ -19,7 +19,7 @@ from bot.chatops import incident_reference, parser
 from bot.chatops.context.request_context import OWN_RUN_VERBS, RequestContext
 from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.chatops.next_steps import PlanStep
-from bot.chatops.registry import RequestParts
+from bot.chatops.registry import PAGE, RequestParts, with_services_seen
 from bot.chatops.tokens import unknown_verb
 from bot.core.access import Decision, Permission
 from bot.core.action import Action
@@ -27,7 +27,7 @@ from bot.core.audit import Code
 from bot.core.command import Command
 from bot.core.errors import Rejected
 from bot.core.request import Reply, split_verb
-from bot.store import runs
+from bot.store import runs, views
 
 _DENIED = "denied"
 _IS_DENIED = re.compile(r'^("[^"]*") is denied')
@@ -57,7 +57,7 @@ class RequestHandler:
             if verb in self._registry.actions:
                 return self._permit_action(self._registry.actions[verb], rest)
             if verb not in self._registry.commands:
-                raise unknown_verb(verb, self._registry.all)
+                raise unknown_verb(verb, self._registry.usable)
             return self._run_command(self._registry.commands[verb], rest)
         except Rejected as refused:
             stops = refused.code == approval.NOT_ALLOWED
@@ -98,6 +98,8 @@ class RequestHandler:
 
     def _parse(self, command: Command[Any] | Action[Any], rest: str) -> object:
         known = self._break_glass.known_names(self._tx, command.verb, self._authorizer.known_names(self._request))
+        if command.verb == PAGE:
+            known = with_services_seen(known, views.services_of_alerts(self._tx.sql))
         args = parser.parse(command.args, rest, self._request.incident_id, command.usage, known=known)
         return incident_reference.check_incident_numbers(args, self._request, self._tx.incident)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from bot.chatops import home
 from bot.chatops.context.accounts import AccountService
 from bot.chatops.context.break_glass import BreakGlassService
+from bot.chatops.context.help import HelpService
 from bot.chatops.context.plans import PlanService
 from bot.chatops.context.runs import RunService
 from bot.chatops.context.unit_of_work import UnitOfWork
+from bot.chatops.incident_detail import incident_detail
+from bot.chatops.page_reach import page_reach
 from bot.chatops.registry import RequestParts
-from bot.core.action import Action
-from bot.core.command import Command, Overview
+from bot.core.command import Overview, PageReach
+from bot.core.incident import Incident
+from bot.core.incident_detail import IncidentDetail
 from bot.incidents.service import IncidentService
 
 #: Verbs that need no permission of their own on one's own runs; being allowed to run some action is enough.
@@ -27,6 +28,8 @@ class RequestContext:
         self._unit = unit
         self._registry = shared.registry
         self._authorizer = shared.break_glass.authorizer
+        self._cards = shared.cards
+        self._subscriptions = shared.break_glass.subscriptions
         self.incidents = IncidentService(
             unit.tx,
             unit.request,
@@ -38,19 +41,13 @@ class RequestContext:
         self.runs = RunService(unit, self.incidents)
         self.accounts = AccountService(unit, shared.break_glass)
         self.break_glass = BreakGlassService(unit, shared.break_glass)
+        self.help = HelpService(unit, shared, own_run_verbs=OWN_RUN_VERBS)
 
-    def list_commands(self) -> Sequence[Command[Any] | Action[Any]]:
-        requester = self._unit.request.by
-        acts = any(
-            not one.read_only and self._authorizer.ever_allowed(requester, verb)
-            for verb, one in self._registry.actions.items()
-        )
-        own = OWN_RUN_VERBS if acts else ()
-        return [
-            one
-            for verb, one in self._registry.all.items()
-            if verb in own or self._authorizer.ever_allowed(requester, verb)
-        ]
+    def get_detail(self, incident: Incident) -> IncidentDetail:
+        return incident_detail(self._unit.tx, incident, self._cards, self._subscriptions)
+
+    def get_page_reach(self, incident: Incident) -> PageReach:
+        return page_reach(incident, self._subscriptions, self._authorizer.policy, self._cards, self._unit.request.by)
 
     def get_overview(self, limit: int) -> Overview:
         return home.home_view(self._unit.tx, self._authorizer, self._unit.request, self._registry.risks, limit)

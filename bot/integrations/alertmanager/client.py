@@ -37,14 +37,7 @@ class AlertmanagerClient:
         assert section.api_url is not None, "a client needs an address"
         self._section = section
         self._service = service
-        self._api = HttpApi(
-            f"{section.api_url.rstrip('/')}/api/v2",
-            called=_CALLED,
-            token=section.api_token,
-            user=section.api_user,
-            timeout=_TIMEOUT,
-            most=_MAX_BYTES,
-        )
+        self._api = api_of(section)
 
     def matching_alerts(self, matchers: Sequence[Matcher]) -> Sequence[MatchedAlert]:
         flags = [("active", "true"), ("silenced", "false"), ("inhibited", "true")]
@@ -94,6 +87,18 @@ class AlertmanagerClient:
         """As for incidents: the first severity label with a known value, else warning."""
         values = (labels.get(name, "").lower() for name in self._section.severity_labels)
         return next((self._section.severity[one] for one in values if one in self._section.severity), Severity.WARNING)
+
+
+def api_of(section: AlertmanagerSettings) -> HttpApi:
+    """Its API; the section has an address."""
+    return HttpApi(
+        f"{(section.api_url or '').rstrip('/')}/api/v2",
+        called=_CALLED,
+        token=section.api_token,
+        user=section.api_user,
+        timeout=_TIMEOUT,
+        most=_MAX_BYTES,
+    )
 
 
 def _filter(matcher: Matcher) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from bot.core.alert import Severity
-from bot.lib.settings_fields import Address, PlugSection, Secret
+from bot.lib.settings_fields import Address, Mistake, PlugSection, Secret, path_mistake, text_of
+from bot.notifications.template_settings import TemplatesSettings
 
 _MIB = 1024 * 1024
+_SMALL_BODY = 64 * 1024
 
 
 #: The usual values of a severity label; `sources.alertmanager.severity` adds to them or overrides them.
@@ -36,6 +38,7 @@ class AlertmanagerSettings(PlugSection):
     severity_labels: tuple[str, ...] = Field(
         ("severity", "priority", "level"), description="Labels with the severity; the first one present counts."
     )
+    templates: TemplatesSettings | None = None
     max_body: int = Field(
         16 * _MIB, gt=0, le=256 * _MIB, description="Largest accepted body, in bytes, after decompression."
     )
@@ -47,3 +50,21 @@ class AlertmanagerSettings(PlugSection):
             own = {str(value).lower(): severity for value, severity in given["severity"].items()}
             return {**given, "severity": {**USUAL_SEVERITIES, **own}}
         return given
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        yield from path_mistake(given, "api_url", "/api/v1", "/api/v2")
+
+    @classmethod
+    def doubts(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        if given.get("severity_labels") == []:
+            yield ("severity_labels",), "is empty, so no alert has a severity; leave this key out for the usual labels"
+        body = given.get("max_body")
+        if isinstance(body, int) and body < _SMALL_BODY:
+            yield ("max_body",), "is in bytes, and so little that usual deliveries are refused and lost"
+        unused = [key for key in ("api_token", "api_user") if text_of(given, key) and not text_of(given, "api_url")]
+        if unused:
+            yield (unused[0],), "has no effect without api_url; add Alertmanager's address, or leave this key out"
+            return
+        if text_of(given, "api_user") and not text_of(given, "api_token"):
+            yield ("api_user",), "needs api_token, which is that user's password"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import logging
 import threading
 from collections import Counter
@@ -123,6 +124,12 @@ class PagerDuty:
         self._last_failure = undelivered.message
         raise undelivered
 
+    def preview(self, notification: Notification) -> str:
+        """The event as it would be sent."""
+        if notification.event is None or not self.accepts(notification.incident):
+            return f"no page: channels.pagerduty.severities has no {notification.incident.worst}"
+        return json.dumps(page_payload(notification, notification.event), indent=2, ensure_ascii=False)
+
     def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         """Mirror an acknowledgement, a resolution or a note that was made in PagerDuty.
 
@@ -147,6 +154,26 @@ class PagerDuty:
         )
         reply = self._started().handle(request)
         return WebhookResponse(status=202, body=b"taken" if reply.ok else b"taken, without effect")
+
+    def read_an_incident(self, token: str) -> None:
+        """Ask the REST API for one incident with that token, which only reads.
+
+        Raises:
+            Undelivered: it gave none; permanent where it refused the token.
+        """
+        try:
+            self._rest(token).rget("/incidents", params={"limit": 1})
+        except pdpyras.PDClientError as error:
+            answer = error.response
+            if answer is None:
+                reason = type(error.__cause__ or error).__name__
+                raise Undelivered(f"PagerDuty's REST API did not answer ({reason}).") from None
+            status, reason = answer.status_code, self._without_secrets(error_text(answer))
+            raise Undelivered(
+                f"PagerDuty's REST API answered {status}: {reason}", permanent=status in _NO_ENTRY
+            ) from None
+        except OSError as error:
+            raise Undelivered(f"PagerDuty's REST API could not be asked ({type(error).__name__}).") from None
 
     def _undelivered(self, error: Any) -> Undelivered:
         """What the error means for the page, by its status.

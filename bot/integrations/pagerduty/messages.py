@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from bot.core.incident import Event, EventType, Incident
+from bot.core.incident import Event, EventType
 from bot.core.message import Notification
 from bot.lib.code_spans import quoted
 from bot.lib.open_links import can_open
@@ -125,7 +125,7 @@ def page_payload(notification: Notification, event: Event) -> dict[str, Any]:
     """The body of a trigger, beside its dedup_key. Field names are those of PagerDuty's Common Event Format."""
     incident, link = notification.incident, notification.card.link
     payload = {
-        "summary": _summary(incident, event.type),
+        "summary": _summary(notification, event.type),
         "severity": incident.severity.value,
         "timestamp": event.at.isoformat(timespec="milliseconds"),
         **_where(notification),
@@ -158,10 +158,13 @@ def _where(notification: Notification) -> dict[str, str]:
     return {name: text for name, text in shown.items() if text} | {"source": shown["source"] or "vakhta"}
 
 
-def _summary(incident: Incident, event_type: EventType) -> str:
+def _summary(notification: Notification, event_type: EventType) -> str:
+    incident = notification.incident
     states = {EventType.REOPENED: "reopened, ", EventType.SEVERITY_RAISED: f"now {incident.severity.value}, "}
     state = f": {states.get(event_type, '')}{incident.firing} firing"
-    return (_shown(incident.title, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)") + state
+    return (
+        _shown(notification.summary or incident.title, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)"
+    ) + state
 
 
 def _details(notification: Notification, event: Event) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from bot.integrations.slack.payloads import (
     parse_mention,
     parse_press,
 )
+from bot.integrations.slack.preview import card_as_text
 from bot.integrations.slack.replies import STILL_RUNNING, SlackReplies
 from bot.integrations.slack.requests import SlackRequests
 from bot.integrations.slack.settings import SlackSettings
@@ -90,6 +91,9 @@ class Slack:
             self._messages.post_line(notification)
             return None
         return self._messages.post_card(notification)
+
+    def preview(self, notification: Notification) -> str:
+        return card_as_text(notification.card)
 
     def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
         return self._messages.post_text(text, to, instead_of)

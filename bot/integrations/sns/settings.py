@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from bot.core.alert import Severity
 from bot.lib.settings_fields import PlugSection
+from bot.notifications.template_settings import TemplatesSettings
 
 _ARN = re.compile(r"arn:aws[a-z-]{0,20}:sns:[a-z0-9-]{1,32}:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
@@ -28,6 +29,7 @@ _Topic = Annotated[str, AfterValidator(_topic)]
 class SnsSettings(PlugSection):
     """Alerts from Amazon SNS: CloudWatch's alarms, and any other messages of a topic."""
 
+    templates: TemplatesSettings | None = None
     topics: tuple[_Topic, ...] = Field((), description="ARNs of the topics that may send; without any, SNS is off.")
     severity: Mapping[str, Severity] = Field(
         {},

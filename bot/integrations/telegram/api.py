@@ -31,6 +31,7 @@ from bot.integrations.telegram.html import (
 )
 from bot.integrations.telegram.incident_card import render_incident
 from bot.integrations.telegram.settings import TelegramSettings
+from bot.integrations.telegram.standing import ChatStanding
 from bot.integrations.telegram.updates import TelegramReply, Update
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,36 @@ class TelegramApi:
             secret = self._section.secret_token.get_secret_value()
             await self._call(self._api.set_webhook(webhook, secret_token=secret, allowed_updates=_UPDATE_KINDS))
         return self._api.id, self._api.username
+
+    async def introduce(self) -> str:
+        """The bot's own username; unlike `open` it changes nothing there."""
+        await self._call(self._api.initialize())
+        return self._api.username
+
+    async def standing(self) -> ChatStanding:
+        """The chat, and the bot's place in it; only reads. After `introduce`."""
+        return await self._call(self._standing())
+
+    async def _standing(self) -> ChatStanding:
+        try:
+            chat = await self._api.get_chat(self.chat_id)
+        except ChatMigrated as migrated:
+            return ChatStanding(migrated_to=migrated.new_chat_id)
+        allowed = chat.permissions.can_send_messages if chat.permissions else None
+        if chat.type == telegram.constants.ChatType.PRIVATE:
+            return ChatStanding(kind=chat.type, title=chat.full_name or "", status="member")
+        me = await self._api.get_chat_member(self.chat_id, self._api.id)
+        if isinstance(me, telegram.ChatMemberRestricted):
+            allowed = me.can_send_messages
+        elif isinstance(me, telegram.ChatMemberAdministrator):
+            allowed = me.can_post_messages if chat.type == telegram.constants.ChatType.CHANNEL else True
+        return ChatStanding(
+            kind=chat.type,
+            title=chat.title or "",
+            status=me.status,
+            may_write=allowed is not False,
+            has_topics=bool(chat.is_forum),
+        )
 
     async def fetch(self, offset: int | None, wait_s: int) -> Sequence[Update]:
         """The updates from `offset` on, as Telegram wrote them; waits up to `wait_s` for the first."""

@@ -19,6 +19,7 @@ from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind, Notification
 from bot.integrations.telegram.api import TelegramApi
 from bot.integrations.telegram.event_loop import EventLoopThread
+from bot.integrations.telegram.incident_card import card_as_text
 from bot.integrations.telegram.menu import menu
 from bot.integrations.telegram.polling import LongPolling, retry_until_delivered
 from bot.integrations.telegram.settings import TelegramSettings
@@ -62,6 +63,9 @@ class Telegram:
     def deliver(self, notification: Notification) -> str | None:
         """Returns the ref, "chat:message"."""
         return self._send(lambda bot: bot.deliver(notification))
+
+    def preview(self, notification: Notification) -> str:
+        return card_as_text(notification.card)
 
     def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
         return self._send(lambda bot: bot.post(text, to, instead_of))

@@ -20,6 +20,9 @@ from bot.integrations.telegram.html import (
     cut,
     escape,
     one_line,
+    render_buttons,
+    render_card,
+    render_links,
     utf16_length,
     with_code,
 )
@@ -46,6 +49,13 @@ def render_incident(card: Card, situation: Situation, *, mention: bool) -> Teleg
     for part in body:
         parts += [part] if _fits([*parts, part]) else []
     return TelegramText(html="\n".join(html for html, _ in parts), plain="\n".join(plain for _, plain in parts))
+
+
+def card_as_text(card: Card) -> str:
+    """The message as plain text, its buttons in brackets below."""
+    text = render_incident(card, card.situation, mention=True) if card.situation else render_card(card)
+    rows = [*render_buttons(card), *render_links(card)]
+    return "\n".join([text.plain, *(" ".join(f"[{label}]" for label, _ in row) for row in rows)])
 
 
 def _fits(parts: Iterable[_Part]) -> bool:
