@@ -21,7 +21,7 @@ _MANUAL = Manual(
     topic=Topic.INCIDENTS,
     examples=("ack {incident}", "ack"),
     details="Everybody sees that you have it. In an incident's thread the number may be left out.",
-    way_back="`assign {incident} {person}` gives it to somebody else.",
+    way_back="`unack {incident}` gives it back, `assign {incident} {person}` gives it to somebody else.",
 )
 
 

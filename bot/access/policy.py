@@ -21,7 +21,7 @@ from bot.lib.text import TextMatcher, glob_matcher
 ALWAYS_ALLOWED = frozenset({"whoami", "help", "link", "unlink"})
 _VIEWER = ("show *", "incidents", "home", "approvals", "whoami", "help", "silences", "glass", "status *")
 _RESPONDER = (
-    "ack", "resolve", "reopen", "assign", "note", "severity", "page", "silence", "unsilence", "runs",
+    "ack", "unack", "resolve", "reopen", "assign", "note", "severity", "page", "silence", "unsilence", "runs",
     "break-glass",
 )  # fmt: skip
 

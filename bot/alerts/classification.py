@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from bot.core.alert import Alert, Severity
 from bot.incidents.transitions import PLACE_LABELS, USUAL_COURSE_RULES, CourseRules, LeadAlert
-from bot.notifications.alert_texts import name_of, summary_of
+from bot.notifications.alert_texts import name_of, summary_of, unsaid
 from bot.notifications.places import PLACE_ORDER, cut, where
 from bot.notifications.templates import TITLE, AlertFacts, Templates
 
@@ -106,8 +106,9 @@ def title_of(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
 
 
 def named(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
-    """What and where."""
-    return f"{name_of(alert.labels, alert.group)} {where(alert.labels, order)}".rstrip()
+    """What and where. What the name says already is not said again as a place."""
+    name = name_of(alert.labels, alert.group)
+    return f"{name} {where(unsaid(alert.labels, name), order)}".rstrip()
 
 
 def service_of(labels: Mapping[str, str], services: Sequence[Service]) -> str | None:

@@ -8,10 +8,18 @@ from datetime import datetime, timedelta
 
 from bot.core.access import BreakGlassUse
 from bot.core.alert import Alert, AlertBatch
+from bot.core.incident import QUIET
 from bot.core.incident_marker import micros_of
 from bot.lib.text import spell_duration, spell_moment
 
 _OWN = "vakhta"  #: the source of alerts that are about the bot itself
+
+#: How a sender that is refused sends, by the refusal's code.
+_REFUSALS = {
+    "auth_required": "without a token",
+    "auth_invalid": "with a wrong token",
+    "wrong_receiver": "with the token of another source",
+}
 
 #: What a person should do about a run, by the alert's name.
 _TODO = {
@@ -36,6 +44,33 @@ def unreadable(source: str, now: datetime, code: str, reason: str, sha256: str) 
             " missing here."
         ),
         starts_at=now,
+    )
+
+
+def sender_refused(
+    source: str, address: str, code: str, began: datetime, *, ended_at: datetime | None = None
+) -> AlertBatch:
+    """Requests to `/alerts/<source>` are refused, because their token is wrong. Pages nobody (`core.incident.QUIET`).
+
+    Args:
+        address: of the sender, or of the last proxy before the bot.
+        code: why they are refused.
+        ended_at: when it was over; None while it goes on.
+    """
+    how = _REFUSALS.get(code, "without proof of who it is")
+    mend = f"give it a token of sources.{source}.tokens" if code in _REFUSALS else f"check the section sources.{source}"
+    return _own_alert(
+        group=f"{QUIET}refused/{source}",
+        episode_of=f"refused/{source}/{address}",
+        labels={"alertname": "SenderRefused", "severity": "warning", "source": source, "address": address},
+        summary=f"{address} sends to /alerts/{source} {how}",
+        description=(
+            f"Its requests are refused ({code}), so their alerts are missing here. If it is yours, {mend}. If it is"
+            " nobody's, block it. Behind a proxy the address is the proxy's: its log has the sender's. This is over"
+            " after an hour without such a request."
+        ),
+        starts_at=began,
+        ends_at=ended_at,
     )
 
 

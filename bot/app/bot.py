@@ -5,25 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 
 from bot.access import unauthenticated
-from bot.access.account_linking import AccountLinking
 from bot.access.unauthenticated import UnauthenticatedRequests
+from bot.alerts import refused_senders
 from bot.alerts.intake import Intake, IntakeResult
+from bot.alerts.refused_senders import RefusedSenders
 from bot.app import database_damage, interpreter
 from bot.app.build import (
     build_alert_rules,
     build_card_settings,
     build_channels,
     build_notary,
-    build_people,
     build_subscriptions,
     flagger_tokens,
     open_store,
@@ -36,18 +34,14 @@ from bot.app.shutdown import LEFT_BEHIND, ShutdownSteps, StopSignal
 from bot.app.welcome import welcome
 from bot.config.settings import Settings
 from bot.core.alert import AlertBatch
-from bot.core.errors import Rejected
-from bot.core.incident import CLI, CONSOLE, Committed
+from bot.core.incident import CONSOLE, Committed
 from bot.core.message import MessageKind, Subscription
-from bot.core.request import UNKNOWN_PRINCIPAL, Reply, Request
 from bot.incidents import undelivered
 from bot.integrations.console.channel import Console
 from bot.lib import failpoints, terminal
 from bot.lib.metrics import Metrics, OutboxSize
-from bot.lib.text import normalized
 from bot.notifications.sender import Sender
 from bot.store import outbox
-from bot.store.audit_seals import Sealer
 from bot.store.engine import Unavailable
 from bot.store.outbox import Claim
 from bot.web import server
@@ -56,10 +50,6 @@ from bot.web.flagger_gates import GateClients
 
 logger = logging.getLogger(__name__)
 
-_UNLISTED = (
-    "You are not listed: nobody under `people` in the settings has the id local. Nothing was done."
-    " Add {id: local, roles: [...]} there."
-)
 #: Part of the shutdown time that is reserved for closing what is left.
 _CLOSING = timedelta(seconds=2)
 #: A step with its own time limit may exceed it by this much before it counts as hanging.
@@ -69,8 +59,6 @@ _SPARE = timedelta(seconds=1)
 def run(settings: Settings) -> None:
     """Run the bot until SIGTERM or SIGINT."""
     failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
-    # The successor of pdpyras cannot be pointed at a test's address, and operators can do nothing about the warning.
-    warnings.filterwarnings("ignore", message='The package "pdpyras" is deprecated')
     stop = StopSignal()
     stop.end_within(settings.server.drain)
     bot = Bot(settings)
@@ -97,45 +85,6 @@ def run(settings: Settings) -> None:
     os._exit(LEFT_BEHIND if hanging else 0)
 
 
-def ask(settings: Settings, text: str) -> Reply:
-    """Run a command of the person at this keyboard directly on the database, whether or not a bot runs on it."""
-    failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
-    store = open_store(settings)
-    try:
-        operator = AccountLinking(build_people(settings)).person(store, CONSOLE, "local")
-        channels = build_channels(settings)
-        subscriptions = build_subscriptions(channels)
-        intake = Intake(store, rules=build_alert_rules(settings), subscriptions=subscriptions, on_commit=_ignore_commit)
-        intake.start()
-        try:
-            chatops = build_chatops(
-                settings,
-                store,
-                channels=channels,
-                subscriptions=subscriptions,
-                on_commit=_ignore_commit,
-                seal=Sealer(store).seal_now,
-                take=intake.take,
-                wait_for_results=True,
-            )
-            request = Request(
-                by=operator or UNKNOWN_PRINCIPAL, text=normalized(text), channel=CLI, account="local", private=True
-            )
-            if operator is None:
-                chatops.dispatcher.record_refusal(request, _UNLISTED)
-                raise Rejected(_UNLISTED)
-            return chatops.dispatcher.handle(request)
-        except Unavailable as trouble:
-            message = f"The database did not accept the command ({trouble}). Nothing was done. Run it again."
-            raise Rejected(message) from None
-        finally:
-            intake.stop()
-            with suppress(Unavailable):  # a bot that runs on this database seals as well
-                Sealer(store).seal()
-    finally:
-        store.close()
-
-
 def migrate(settings: Settings) -> None:
     """Migrate the database to this version."""
     open_store(settings).close()
@@ -160,6 +109,7 @@ class Bot:
         self._refusal_logged_at = 0.0
         self.intake = self._build_intake(subscriptions)
         self._unauthenticated = UnauthenticatedRequests(self.store, self.meters)
+        self._refused_senders = RefusedSenders(self.store.now, self.intake.take)
         self.notary = build_notary(settings, self.store, self.meters, self.channels)
         chatops = build_chatops(
             settings,
@@ -206,6 +156,7 @@ class Bot:
             (self._unauthenticated.record, unauthenticated.EVERY_S),
             (upkeep, 1),
             (report_damage, database_damage.EVERY_S),
+            (self._refused_senders.report, refused_senders.EVERY_S),
         )
 
     def _build_sender(self, subscriptions: Sequence[Subscription]) -> Sender:
@@ -213,7 +164,7 @@ class Bot:
             self.store,
             list(self.channels.values()),
             report_failure=partial(undelivered.report_undelivered, subscriptions=subscriptions),
-            cards=build_card_settings(self._settings),
+            cards=build_card_settings(self._settings, partial(self.account_linking.account_of, self.store)),
             on_commit=self._on_commit,
             observe=self._observe_delivery,
         )
@@ -321,13 +272,10 @@ class Bot:
         if one.kind is MessageKind.PAGE and outcome == "sent":
             self.meters.page_latency_seconds.observe((now - one.owed_at).total_seconds())
 
-    def _on_sender_refused(self, source: str, code: str, request_id: str) -> None:
+    def _on_sender_refused(self, source: str, code: str, request_id: str, address: str) -> None:
         self._unauthenticated.count(source, code)
+        self._refused_senders.count(source, address, code)
         if time.monotonic() - self._refusal_logged_at > 1.0:  # a flood is counted, and logged once a second
             self._refusal_logged_at = time.monotonic()
             about = {"source": source, "code": code, "request_id": request_id}
             logger.warning("sender turned away", extra=about)
-
-
-def _ignore_commit(committed: Committed) -> None:
-    """Wakes nobody: a bot that runs on the same database polls the outbox once a second."""

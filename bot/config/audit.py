@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 
 from bot.audit import signed_note
 from bot.integrations.slack.settings import channel_fault
-from bot.lib.settings_fields import Address, Mistake, Section, text_of
+from bot.lib.settings_fields import FILE, Address, Mistake, Section, text_of
 
 _SEED = 32
 _CHAT = re.compile(r"-?[0-9]+(?::[0-9]+)?")
@@ -96,16 +96,11 @@ class ChatAnchorSettings(Section):
 class AnchorsSettings(Section):
     """Where checkpoints are published outside of the database."""
 
-    file: str | None = Field(
+    file: Annotated[str | None, FILE] = Field(
         None, min_length=1, description="Each checkpoint is appended to it; best on another machine."
     )
     s3: S3AnchorSettings | None = None
     chat: ChatAnchorSettings | None = None
-
-    @classmethod
-    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
-        if text_of(given, "file").startswith("~"):
-            yield ("file",), "begins with ~, which is not replaced here; write the whole path"
 
     @classmethod
     def missing_here(cls, given: Mapping[str, object]) -> Iterator[Mistake]:

@@ -7,11 +7,13 @@ settings, so that it also finds its faults in a file that has others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import get_args
 
 from pydantic import SecretStr
 
 from bot.config.faults import Loc, Plain, bare, fields_of
+from bot.config.paths import resolved_fields
 from bot.lib import secret_forms
 from bot.lib.settings_fields import Mistake, Section
 
@@ -28,9 +30,13 @@ def doubts(tree: Mapping[str, Plain], model: type[Section]) -> Iterator[tuple[Lo
     yield from _found((), model, dict(tree), lambda kind, given: kind.doubts(given), secret_forms.doubt_in)
 
 
-def missing_here(tree: Mapping[str, Plain], model: type[Section]) -> Iterator[tuple[Loc, str]]:
-    """Files that are named and cannot be used on this machine."""
-    yield from _found((), model, dict(tree), lambda kind, given: kind.missing_here(given), lambda _: "")
+def missing_here(tree: Mapping[str, Plain], model: type[Section], folder: Path) -> Iterator[tuple[Loc, str]]:
+    """Files that are named and cannot be used on this machine. `folder`: the settings file's, absolute."""
+
+    def of_section(kind: type[Section], given: Mapping[str, object]) -> Iterator[Mistake]:
+        return kind.missing_here(resolved_fields(kind, given, folder))
+
+    yield from _found((), model, dict(tree), of_section, lambda _: "")
 
 
 def _found(

@@ -96,10 +96,10 @@ def plain_text_secrets(
         if loc in referred or loc not in given.values or not value:
             continue
         if "://" not in value or urlsplit(value).password:
-            yield given.fault(loc, _LITERAL, on_value=True)
+            yield given.fault(loc, PLAIN_TEXT, on_value=True)
 
 
-_LITERAL = "is a secret in plain text; fine on your own machine, elsewhere write ${env:NAME} or ${file:PATH}"
+PLAIN_TEXT = "is a secret in plain text; fine on your own machine, elsewhere write ${env:NAME} or ${file:PATH}"
 
 
 def _references(tree: Plain, loc: Loc) -> Iterator[tuple[Loc, str, Callable[[str], None]]]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
-from bot.config import mistakes, rules, secrets, yaml_reader
+from bot.config import mistakes, paths, rules, secrets, yaml_reader
 from bot.config.access import FreezeSettings, PersonSettings, RoleSettings, SecuritySettings
 from bot.config.audit import AuditSettings
 from bot.config.consistency import Declared, contradictions, entries, section_of, unusable_rules
@@ -76,12 +76,16 @@ def read_settings(
         settings = Settings.model_validate(given.tree)
     except ValidationError as error:
         add_validation_faults(error, Settings, given)
-    missing = list(mistakes.missing_here(given.tree, Settings))
+    missing = list(mistakes.missing_here(given.tree, Settings, path.absolute().parent))
     for loc, message in [*_certain_faults(given.tree), *(missing if files_too else ())]:
         given.add_fault(loc, message, on_value=True)
-    if given.faults or settings is None:
+    if settings is None:
         raise InvalidSettings(given.faults)
-    warnings = [*secrets.plain_text_secrets(settings, referred, given)]
+    plain_text = [*secrets.plain_text_secrets(settings, referred, given)]
+    settings, relative = paths.resolve_paths(settings, path.absolute().parent)
+    warnings = [*plain_text, *paths.left_behind(relative, given)]
+    if given.faults:
+        raise InvalidSettings(given.faults)
     if settings.audit.key is None and not settings.store.url.get_secret_value().startswith("sqlite"):
         warnings.append(given.fault(("audit", "key"), _UNSIGNED))
     warnings += [given.fault(loc, message, on_value=True) for loc, message in [*_doubts(given.tree), *missing]]
@@ -160,9 +164,16 @@ class StoreSettings(Section):
 
     url: StoreAddress = Field(
         SecretStr("sqlite:///var/vakhta.db"),
-        description="sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
+        description="sqlite:///FILE (a relative FILE is relative to the settings file),"
+        " or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
         json_schema_extra={"default": "sqlite:///var/vakhta.db"},
     )
+
+    @property
+    def file(self) -> Path | None:
+        """The file of SQLite; None for a server."""
+        kind, _, rest = self.url.get_secret_value().partition(":///")
+        return Path(rest.partition("?")[0]) if kind == "sqlite" else None
 
 
 class _Plugs(Section):

@@ -84,19 +84,28 @@ class WebhookResponse:
     content_type: str = "text/plain; charset=utf-8"
 
 
-class Channel(Protocol):
+class ChannelFacts(Protocol):
+    """What the rest of the bot has to know of a channel, whether or not it runs."""
+
+    name: str
+    kinds: frozenset[MessageKind]  #: the kinds of message it takes
+    event_types: frozenset[EventType]  #: the events it is notified about
+    accounts: bool  #: people have accounts there, which the settings name and people may link
+    pages: bool  #: it wakes people by name, so whoever acknowledges there was paged for the incident
+
+    def accepts(self, incident: Incident) -> bool:
+        """Whether the channel handles this incident at all; the answer never changes for one incident."""
+        ...
+
+
+class Channel(ChannelFacts, Protocol):
     """One chat or pager, built from its own section of the settings alone.
 
     `deliver` blocks, keeps no state of the incident, and may be called twice for one key.
     """
 
-    name: str
-    kinds: frozenset[MessageKind]  #: the kinds of message it takes
-    event_types: frozenset[EventType]  #: the events it is notified about
     limits: tuple[RateLimit, ...]
     threads: int  #: how many deliveries may run at the same time
-    accounts: bool  #: people have accounts there, which the settings name and people may link
-    pages: bool  #: it wakes people by name, so whoever acknowledges there was paged for the incident
     local: bool  #: it is the console on the board of this machine, and is not served under /in/
     #: Requests with more bytes than this are ignored with a 202, for a platform that stops sending after a few
     #: refusals. None: they are refused like any request that is too large.
@@ -128,10 +137,6 @@ class Channel(Protocol):
 
     def health_problem(self) -> str | None:
         """What is wrong with the connection, for the health check; None when no problem is known."""
-        ...
-
-    def accepts(self, incident: Incident) -> bool:
-        """Whether the channel handles this incident at all; the answer never changes for one incident."""
         ...
 
 

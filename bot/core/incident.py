@@ -18,7 +18,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from bot.core.alert import SEVERITY_BY_RANK, Severity
-from bot.core.incident_marker import mark_of
+from bot.core.incident_marker import MARK_LENGTH, mark_of
 from bot.core.run_state import State
 from bot.lib.text import spell_duration
 
@@ -46,6 +46,7 @@ class EventType(StrEnum):
     SEVERITY_LOWERED = "incident.eased"  #: by a person
     ASSIGNED = "incident.assigned"  #: to somebody who has not acknowledged it yet
     PAGED = "incident.paged"  #: a person paged somebody about it, as an incident of its own
+    UNACKED = "incident.unacked"  #: nobody has it any more
     PAGED_AGAIN = "incident.paged_again"  #: a further page was opened for it, with a dedup_key of its own
     NOTED = "incident.noted"
     ACTION_PROPOSED = "action.asked"
@@ -58,7 +59,12 @@ class EventType(StrEnum):
     MESSAGE_UNDELIVERED = "message.undelivered"
 
 
+#: Groups of the bot's own alerts, source `vakhta`, that are shown in chats and page nobody begin with this.
+QUIET = "vakhta/quiet/"
+
 _HASHED = re.compile(r"[0-9a-f]{64}")
+#: The dedup_key of a page after the first: the first one's, its number, and the incident's marker.
+_LATER_PAGE = re.compile(rf"(?P<first>[0-9a-f]{{64}})-(?P<number>[1-9][0-9]{{0,8}})-[0-9a-f]{{{MARK_LENGTH}}}")
 
 #: Events that get a line of their own in a chat thread; the others only update the card.
 TIMELINE_EVENTS = frozenset(EventType) - {
@@ -128,6 +134,11 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
         return min(self.severity, led, self.course.worst or led, key=_rank)
 
     @property
+    def pages_nobody(self) -> bool:
+        """Whether no pager hears of it, whatever its severity."""
+        return self.source == "vakhta" and self.key.startswith(QUIET)
+
+    @property
     def pages(self) -> int:
         """How many pages were opened for it; the current one has this number."""
         return self.course.pages
@@ -169,8 +180,29 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def page_key(self) -> str:
-        """The dedup_key of its pages."""
+        """The dedup_key of its first page, by which all its pages keep their order."""
         return page_key_of(self.key)
+
+    @property
+    def current_page_key(self) -> str:
+        """The dedup_key of the page that was opened last."""
+        return self.page_key_at(self.pages)
+
+    def page_key_at(self, number: int) -> str:
+        """The dedup_key of its page with that number; the first is 1.
+
+        A pager notifies nobody about a trigger whose alert is acknowledged already, so each further page has a key of
+        its own. The marker keeps a restore from backup from giving out a key again (docs/decisions/0051).
+        """
+        return self.page_key if number <= 1 else f"{self.page_key}-{number}-{self.mark}"
+
+    def page_number_of(self, page_key: str) -> int | None:
+        """The number of its page with that dedup_key; None: it is of no page that was opened for it so far."""
+        if page_key == self.page_key:
+            return 1
+        found = _LATER_PAGE.fullmatch(page_key)
+        number = int(found["number"]) if found else 0
+        return number if 1 < number <= self.pages and page_key == self.page_key_at(number) else None
 
     @property
     def mark(self) -> str:
@@ -197,6 +229,12 @@ def page_key_of(key: str) -> str:
     if _HASHED.fullmatch(key):
         return key
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def first_page_key_of(page_key: str) -> str:
+    """The dedup_key of the first page of the incident that has a page with this one."""
+    found = _LATER_PAGE.fullmatch(page_key)
+    return found["first"] if found else page_key
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):

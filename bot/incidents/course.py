@@ -51,7 +51,8 @@ def forgotten(incident: Incident) -> Incident:
 
 def with_further_page(incident: Incident) -> Incident:
     """The incident with one page more; the change that makes it has exactly one PAGED_AGAIN for it."""
-    return with_course(incident, pages=incident.pages + 1)
+    paged = with_course(incident, pages=incident.pages + 1)
+    return replace(paged, look_at=None) if incident.page_is_due else paged
 
 
 def with_course(incident: Incident, **changed: object) -> Incident:
@@ -133,7 +134,7 @@ def followed(before: Incident, updated: Incident, alerts: AlertsChanged, now: da
         return replace(updated, look_at=None), ""
     if alerts.fired == alerts.came_back:
         return updated, ""
-    return _paged(updated), f"More than what came back fires now{_named(alerts)}."
+    return with_further_page(updated), f"More than what came back fires now{_named(alerts)}."
 
 
 def _held(before: Incident, updated: Incident, alerts: AlertsChanged, now: datetime) -> Incident:
@@ -164,7 +165,7 @@ def _compared(before: Incident, updated: Incident, alerts: AlertsChanged, now: d
     if not reasons:
         return with_course(updated, covered=replace(known, places=places)), ""
     told = Coverage(at=now, firing=max(known.firing, updated.firing), places=places, by=known.by, paged=True)
-    return with_course(_paged(updated), covered=told), " ".join(reasons)
+    return with_course(with_further_page(updated), covered=told), " ".join(reasons)
 
 
 def _growth(known: Coverage, firing: int, rules: CourseRules) -> str:
@@ -212,15 +213,11 @@ def looked_again(incident: Incident, quiet: timedelta, now: datetime) -> tuple[I
         return ended(incident, now), EventType.RESOLVED, reason
     began = incident.course.reopened_at[-1:]
     when = f" at {began[0]:%H:%M} UTC" if began else ""
-    again = _paged(incident)
+    again = with_further_page(incident)
     if incident.course.covered is not None:
         again = with_course(again, covered=replace(incident.course.covered, paged=True))
     reason = f"It had ended, fired again{when} and still fires: {count_alerts(incident.firing)}."
     return again, EventType.PAGED_AGAIN, reason
-
-
-def _paged(incident: Incident) -> Incident:
-    return replace(with_further_page(incident), look_at=None)
 
 
 def count_alerts(number: int) -> str:

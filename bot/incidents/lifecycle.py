@@ -23,9 +23,12 @@ The tables give the new status and, in capitals, the event by its stored name (P
 | resolved     | as before it: REFIRED    | -                        | -                 | nothing                  |
 
 `course` has the rules of this last table. By a person, an acknowledgement of what paged again is an event as well.
+An acknowledged incident that is given back is open and nobody's: UNACKED, and PAGED_AGAIN unless it happened in a
+pager, which pages by itself.
 
 An assignee has not agreed yet, so an assigned incident stays open until they acknowledge it. Assigning it to its
-assignee again, or setting the severity that it has, changes nothing.
+assignee again, or setting the severity that it has, changes nothing. What happened in a pager is a fact: it is told
+with its reason even where it changes nothing else (docs/decisions/0051).
 
 An incident's title is that of its lead alert (the worst, then the earliest, then the least fingerprint). Its severity
 is the lead's too, until a person sets one. Both are independent of the order in which deliveries arrive. A severity set
@@ -63,6 +66,7 @@ from bot.incidents.transitions import (
     Resolve,
     SetSeverity,
     Transition,
+    Unacknowledge,
 )
 
 _UNLED = "~"  #: sorts behind every lead
@@ -166,7 +170,8 @@ def _beginnings(
     incident: Incident, updated: Incident, alerts: AlertsChanged, back: course.Reopening | None
 ) -> Iterator[_Happened]:
     if back is not None:
-        reason = "firing again" if alerts.fired else "still firing after it was resolved by hand"
+        resolved = f"it was resolved by {incident.resolved_by or 'hand'}"
+        reason = "firing again" if alerts.fired else f"still firing after {resolved}"
         yield (
             back.type,
             alerts.source,
@@ -222,18 +227,28 @@ def _looked_again(incident: Incident, transition: LookAgain, now: datetime) -> I
 
 def _by_person(incident: Incident, transition: PersonTransition, now: datetime) -> IncidentChange:
     match transition:
-        case Acknowledge():
-            return _acked(incident, transition, now)
+        case Acknowledge() | Unacknowledge() | Assign():
+            return _owner_changed(incident, transition, now)
         case Resolve():
             return _resolved(incident, transition, now)
         case Reopen():
             return _reopened(incident, transition, now)
-        case Assign():
-            return _assigned(incident, transition, now)
         case SetSeverity():
             return _severity_set(incident, transition, now)
         case _:
             return _changed(incident, now, _remark(transition))
+
+
+def _owner_changed(
+    incident: Incident, transition: Acknowledge | Unacknowledge | Assign, now: datetime
+) -> IncidentChange:
+    match transition:
+        case Acknowledge():
+            return _acked(incident, transition, now)
+        case Unacknowledge():
+            return _unacked(incident, transition, now)
+        case Assign():
+            return _assigned(incident, transition, now)
 
 
 def _remark(transition: AddNote | PageSomeone) -> _Happened:
@@ -266,12 +281,37 @@ def _acked(incident: Incident, transition: Acknowledge, now: datetime) -> Incide
     return _changed(taken, now, (EventType.ACKED, transition.by, message, transition.via))
 
 
+def _unacked(incident: Incident, transition: Unacknowledge, now: datetime) -> IncidentChange:
+    """Of a pager it is told even where nobody had it, if there is a reason: whom it pages now, for example."""
+    if incident.status is Status.RESOLVED:
+        raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
+    had = incident.status is Status.ACKED
+    if not had and (transition.page_again or not transition.because):
+        return IncidentChange(incident=incident)
+    because = f": {transition.because.rstrip('.')}" if transition.because else ""
+    whose = "it back" if incident.owner == transition.by else f"back what {incident.owner or 'nobody'} had"
+    returned = f"{transition.name} gave {whose}"
+    told = f"{transition.name}{because}." if because else f"{returned}."
+    happened = [(EventType.UNACKED, transition.by, f"Nobody has it now. {told}", transition.via)]
+    freed = course.with_course(replace(incident, status=Status.OPEN, owner=None), covered=None)
+    if had and transition.page_again:
+        freed = course.with_further_page(freed)
+        happened.append(
+            (EventType.PAGED_AGAIN, transition.by, f"{returned}, and it pages again{because}.", transition.via)
+        )
+    return _changed(freed, now, *happened)
+
+
 def _resolved(incident: Incident, transition: Resolve, now: datetime) -> IncidentChange:
     if incident.status is Status.RESOLVED:
         return IncidentChange(incident=incident)
-    message = f"{transition.name} resolved it."
+    where = (" in the pager" if transition.human else " by itself") if transition.in_pager else ""
+    message = f"{transition.name} resolved it{where}."
     if incident.firing:
-        message = f"{transition.name} resolved it while {course.count_alerts(incident.firing)} still fired."
+        again = "It opens again, and pages, when they are sent again."
+        message = (
+            f"{transition.name} resolved it{where} while {course.count_alerts(incident.firing)} still fired. {again}"
+        )
     done = replace(course.forgotten(incident), status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
     return _changed(done, now, (EventType.RESOLVED, transition.by, message, transition.via))
 
@@ -285,19 +325,17 @@ def _reopened(incident: Incident, transition: Reopen, now: datetime) -> Incident
 
 
 def _assigned(incident: Incident, transition: Assign, now: datetime) -> IncidentChange:
-    if transition.to == transition.by:
+    if transition.to == transition.by and not transition.in_pager:
         own = Acknowledge(by=transition.by, name=transition.name, via=transition.via, places=transition.places)
         return _acked(incident, own, now)
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
-    if incident.owner == transition.to:
+    if incident.owner == transition.to and not transition.in_pager:
         return IncidentChange(incident=incident)
     given = course.with_course(replace(incident, status=Status.OPEN, owner=transition.to), covered=None)
-    return _changed(
-        given,
-        now,
-        (EventType.ASSIGNED, transition.by, f"{transition.name} assigned it to {transition.to}.", transition.via),
-    )
+    because = f": {transition.because.rstrip('.')}" if transition.because else ""
+    message = f"{transition.name} assigned it to {transition.to}{because}."
+    return _changed(given, now, (EventType.ASSIGNED, transition.by, message, transition.via))
 
 
 def _severity_set(incident: Incident, transition: SetSeverity, now: datetime) -> IncidentChange:

@@ -12,8 +12,8 @@ from typing import TypedDict
 
 from bot.core.alert import Severity
 from bot.core.errors import Rejected
-from bot.core.incident import Committed, EventType, Incident
-from bot.core.message import Subscription
+from bot.core.incident import Committed, EventType, Incident, Status
+from bot.core.message import MessageKind, Subscription
 from bot.core.request import Request
 from bot.incidents import lifecycle, timeline
 from bot.incidents.transitions import (
@@ -27,7 +27,9 @@ from bot.incidents.transitions import (
     Resolve,
     SetSeverity,
     Transition,
+    Unacknowledge,
 )
+from bot.store import outbox
 from bot.store.transaction import Tx
 
 #: The largest difference between a platform's clock and ours.
@@ -64,6 +66,8 @@ class IncidentService:
         self._by: _By = {"by": request.by.id, "name": request.by.display_name, "via": request.channel}
         self._subscriptions = subscriptions
         self._add_written = add_written
+        #: Whether it tells of something that has happened in a pager already, with its effects there.
+        self._in_pager = any(one.name == request.channel and MessageKind.PAGE in one.kinds for one in subscriptions)
 
     def get(self, incident_id: int) -> Incident:
         found = self._tx.incident(incident_id)
@@ -75,13 +79,27 @@ class IncidentService:
         return self._tx.unresolved(limit)
 
     def acknowledge(self, incident: Incident) -> Incident:
+        """An acknowledgement of an older page counts if a person made it; the current page is acknowledged as well."""
         self._check_age(incident)
-        places = self._places(incident)
-        return self._change(incident, Acknowledge(**self._by, human=self._request.by.human, places=places))
+        older, human = self._is_about_older_page(incident), self._request.by.human
+        if older and not human:
+            raise _about_older_page(incident)
+        by: _By = {**self._by, "via": ""} if older else self._by
+        return self._change(incident, Acknowledge(**by, human=human, places=self._places(incident)))
+
+    def unacknowledge(self, incident: Incident, reason: str) -> Incident:
+        self._check_age(incident)
+        if self._in_pager and self._was_taken_since(incident):
+            return self.add_note(incident, reason) if reason else incident
+        return self._change(incident, Unacknowledge(**self._by, because=reason, page_again=not self._in_pager))
 
     def resolve(self, incident: Incident) -> Incident:
         self._check_age(incident)
-        return self._change(incident, Resolve(**self._by))
+        if self._is_about_older_page(incident):
+            raise _about_older_page(incident)
+        if self._in_pager and not self._request.by.human:
+            self._check_echo(incident)
+        return self._change(incident, Resolve(**self._by, human=self._request.by.human, in_pager=self._in_pager))
 
     def add_note(self, incident: Incident, text: str) -> Incident:
         return self._change(incident, AddNote(**self._by, text=text))
@@ -98,9 +116,13 @@ class IncidentService:
             )
         return self._change(incident, Reopen(**self._by, because=reason))
 
-    def assign(self, incident: Incident, person: str) -> Incident:
+    def assign(self, incident: Incident, person: str, reason: str) -> Incident:
         self._check_age(incident)
-        return self._change(incident, Assign(**self._by, to=person, places=self._places(incident)))
+        if self._in_pager and self._was_taken_since(incident):
+            return self.add_note(incident, reason) if reason else incident
+        places = self._places(incident)
+        given = Assign(**self._by, to=person, because=reason, in_pager=self._in_pager, places=places)
+        return self._change(incident, given)
 
     def set_severity(self, incident: Incident, severity: Severity) -> Incident:
         self._check_age(incident)
@@ -138,7 +160,34 @@ class IncidentService:
                 status=409,
             )
 
+    def _is_about_older_page(self, incident: Incident) -> bool:
+        """Whether a further page was opened since the one that the pager tells of."""
+        page_key = self._request.page_key
+        return bool(page_key) and incident.page_number_of(page_key) != incident.pages
+
+    def _was_taken_since(self, incident: Incident) -> bool:
+        """Whether somebody acknowledged it after what the pager tells of: their word is on its way to the pager."""
+        sent_at, taken_at = self._request.sent_at, self._tx.acknowledged_at(incident.id)
+        return incident.status is Status.ACKED and sent_at is not None and taken_at is not None and sent_at < taken_at
+
+    def _check_echo(self, incident: Incident) -> None:
+        """Refuse what may be the echo of our own resolve, from before it paged again: it would silence that page."""
+        sent_at, paged_at = self._request.sent_at, outbox.last_paged_at(self._tx, incident.id, self._request.channel)
+        if sent_at is None or (paged_at is not None and sent_at < paged_at + _CLOCK_SKEW):
+            raise Rejected(
+                f"The pager resolved incident {incident.id} by itself right after it was sent a page. Nothing was done:"
+                " that may be the echo of an older resolve.",
+                code="echo",
+                status=409,
+            )
+
     def _change(self, incident: Incident, transition: Transition) -> Incident:
         change = lifecycle.change(incident, transition, now=self._tx.now)
         self._add_written(timeline.write(self._tx, [change], self._subscriptions))
         return change.incident
+
+
+def _about_older_page(incident: Incident) -> Rejected:
+    since = f"page {incident.pages} was opened since"
+    message = f"That is about an older page of incident {incident.id}; {since}. Nothing was done."
+    return Rejected(message, code="older_page", status=409)

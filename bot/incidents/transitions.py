@@ -71,12 +71,24 @@ class Acknowledge(Struct, frozen=True, kw_only=True, gc=False):
     places: tuple[str, ...] = ()  #: where its alerts fire now
 
 
+class Unacknowledge(Struct, frozen=True, kw_only=True, gc=False):
+    """Nobody has it any more: `by` gave it back, or a pager took it from its owner."""
+
+    by: str
+    name: str
+    via: str
+    because: str = ""
+    page_again: bool = False  #: False where the pager has done that itself
+
+
 class Resolve(Struct, frozen=True, kw_only=True, gc=False):
     """`by` declares it over, even while its alerts fire."""
 
     by: str
     name: str
     via: str
+    human: bool = True  #: False for a platform's automation
+    in_pager: bool = False  #: it was resolved in a pager, whose page is over with that
 
 
 class AddNote(Struct, frozen=True, kw_only=True, gc=False):
@@ -112,6 +124,8 @@ class Assign(Struct, frozen=True, kw_only=True, gc=False):
     via: str
     to: str
     places: tuple[str, ...] = ()  #: where its alerts fire now, for whoever assigns it to themselves
+    because: str = ""
+    in_pager: bool = False  #: it was assigned in a pager, which pages `to` now, even where that is `by`
 
 
 class SetSeverity(Struct, frozen=True, kw_only=True, gc=False):
@@ -158,5 +172,5 @@ class LookAgain(Struct, frozen=True, kw_only=True, gc=False):
     quiet: timedelta = USUAL_COURSE_RULES.quiet  #: for how long nothing has fired, if it flaps
 
 
-PersonTransition = Acknowledge | Resolve | Reopen | Assign | SetSeverity | AddNote | PageSomeone
+PersonTransition = Acknowledge | Unacknowledge | Resolve | Reopen | Assign | SetSeverity | AddNote | PageSomeone
 Transition = AlertsChanged | LookAgain | DeliveryFailed | ActionReported | PersonTransition

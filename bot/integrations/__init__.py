@@ -31,6 +31,11 @@ def load_channel(name: str) -> ModuleType:
     return import_module(f"{__name__}.{name}.channel")
 
 
+def load_unloaded(name: str) -> ModuleType | None:
+    """Import what stands in for a channel without its SDK; None for a channel that has no SDK, and so needs none."""
+    return import_module(f"{__name__}.{name}.unloaded") if name in _folders_with("unloaded") else None
+
+
 def find_sources() -> dict[str, type[Source]]:
     """Every source by its name: the class in `source.py` whose `name` is the folder's name."""
     found: dict[str, type[Source]] = {}

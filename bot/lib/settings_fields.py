@@ -7,10 +7,13 @@ be a secret.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -133,6 +136,36 @@ def namespace_mistake(given: Mapping[str, object], key: str) -> Iterator[Mistake
         yield (key,), "must be the name of a namespace: at most 63 small letters, digits and -"
 
 
+@dataclass(frozen=True)
+class LocalPath:
+    """Marks a setting that names a file of this machine: a relative path in it starts from the settings file.
+
+    `replace`: the value with each of its paths replaced by the given function.
+    """
+
+    replace: Callable[[str, Callable[[Path], Path]], str]
+
+
+def _in_address(url: str, each: Callable[[Path], Path]) -> str:
+    kind, _, rest = url.partition(":///")
+    path, mark, query = rest.partition("?")
+    return f"{kind}:///{each(Path(path))}{mark}{query}" if kind == "sqlite" and path not in ("", ":memory:") else url
+
+
+def _in_list(paths: str, each: Callable[[Path], Path]) -> str:
+    return paths if paths == "in-cluster" else os.pathsep.join(str(each(Path(one))) for one in paths.split(os.pathsep))
+
+
+def _in_program(name: str, each: Callable[[Path], Path]) -> str:
+    return str(each(Path(name))) if "/" in name else name
+
+
+FILE = LocalPath(lambda path, each: str(each(Path(path))))
+KUBECONFIG = LocalPath(_in_list)
+#: A name without a slash is looked up in PATH.
+PROGRAM = LocalPath(_in_program)
+_STORE_FILE = LocalPath(_in_address)
+
 Address = Annotated[str, AfterValidator(_web_address)]
 Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
 Minutes = Annotated[timedelta, _whole("minutes", 0, 43200), WithJsonSchema({"type": "integer", "minimum": 0})]
@@ -140,7 +173,7 @@ Seconds = Annotated[timedelta, _whole("seconds", 1, 600), WithJsonSchema({"type"
 TimeWindow = Annotated[str, AfterValidator(_time_window)]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
 HostPort = Annotated[str, AfterValidator(_host_and_port)]
-StoreAddress = Annotated[SecretStr, AfterValidator(_store_address)]
+StoreAddress = Annotated[SecretStr, AfterValidator(_store_address), _STORE_FILE]
 
 
 class Section(BaseModel):

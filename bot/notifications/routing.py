@@ -8,6 +8,7 @@
 | worsened, paged again        | edited        | yes  | trigger      |
 | refired                      | edited        | yes  | -            |
 | eased, assigned, paged       | edited        | yes  | -            |
+| unacked                      | edited        | yes  | -            |
 | noted, undelivered           | edited        | yes  | -            |
 | alerts fired, alerts ended   | edited, last  | -    | -            |
 
@@ -28,6 +29,8 @@ from bot.core.incident import TIMELINE_EVENTS, EventType, IncidentChange
 from bot.core.message import MessageKind, OutboxMessage, Subscription
 
 _COUNTS_ONLY = frozenset({EventType.ALERTS_FIRED, EventType.ALERTS_ENDED})
+#: Pages that must not wait behind milder ones; what has to be sent before them is as urgent as they are.
+_URGENT = frozenset({EventType.SEVERITY_RAISED, EventType.PAGED_AGAIN})
 _BY_PEOPLE = 1
 _COUNTS = 5
 
@@ -39,6 +42,8 @@ def messages_for(change: IncidentChange, subscriptions: Sequence[Subscription]) 
     incident = change.incident
     events = tuple((event.type, event.via) for event in change.events)
     wanting = [one for one in subscriptions if one.accepts(incident)]
+    if incident.pages_nobody:
+        wanting = [one for one in wanting if MessageKind.PAGE not in one.kinds]
     return [message for one in wanting for message in _messages(one, events, incident.severity)]
 
 
@@ -56,7 +61,7 @@ def _messages(subscription: Subscription, events: _Events, severity: Severity) -
                 OutboxMessage(channel=subscription.name, kind=MessageKind.LINE, rank=_BY_PEOPLE, event_index=index)
             )
         if MessageKind.PAGE in subscription.kinds:
-            urgent, echo = what is EventType.SEVERITY_RAISED, via == subscription.name
+            urgent, echo = what in _URGENT, via == subscription.name
             page = OutboxMessage(
                 channel=subscription.name, kind=MessageKind.PAGE, rank=severity.rank, event_index=index
             )

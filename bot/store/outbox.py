@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from bot.core.alert import AlertView
 from bot.core.channel import RateLimit
-from bot.core.incident import Event, Incident
+from bot.core.incident import Event, EventType, Incident
 from bot.core.message import MOST_ALERTS, MessageKind, OutboxMessage
 from bot.core.run_state import RunStatus
 from bot.store import run_states
 from bot.store.sql import Fixed, Row
-from bot.store.times import micros, moment
+from bot.store.times import micros, moment, moment_or_none
 from bot.store.transaction import Tx
 from bot.store.views import alerts_of, event_of
 
@@ -43,6 +45,8 @@ _CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDAT
   faults = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.faults ELSE 0 END,
   not_before = CASE WHEN delivery.state = 'owed' THEN delivery.not_before ELSE excluded.not_before END,
   state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
+
+_UNSENT = "state IN ('owed', 'leased')"
 
 #: The line's card has been posted, so the line can go to the card's thread.
 _POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.incident_id
@@ -191,6 +195,8 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         channel,
     )
     ref, acted = found or (None, False)
+    if kind == MessageKind.PAGE and incident.pages > 1:
+        incident = _as_of_page(tx, incident, event_id)
     return Claim(
         id=row_id,
         token=token,
@@ -208,6 +214,20 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         lease_until=moment(lease_until),
         claimed_at=tx.now,
     )
+
+
+def _as_of_page(tx: Tx, incident: Incident, event_id: int) -> Incident:
+    """The incident with as many pages as it had at that event: a page that is sent late belongs to the page of then.
+
+    Each further page came with one event of its own.
+    """
+    later = tx.sql.scalar(
+        "SELECT count(*) FROM event WHERE incident_id = ? AND id > ? AND what = ?",
+        incident.id,
+        event_id,
+        str(EventType.PAGED_AGAIN),
+    )
+    return replace(incident, course=replace(incident.course, pages=incident.pages - int(later or 0)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -359,6 +379,18 @@ def report_failure_once(tx: Tx, incident_id: int, channel: str) -> bool:
     tail = "ON CONFLICT (incident_id, channel) DO NOTHING"
     head = "INSERT INTO trouble (incident_id, channel) VALUES (?, ?)"
     return tx.sql.run(f"{head} {tail}", incident_id, channel) == 1
+
+
+def last_paged_at(tx: Tx, incident_id: int, channel: str) -> datetime | None:
+    """When the channel accepted the last page of this incident; now while one is unsent; None when it got none."""
+    found = tx.sql.scalar(
+        f"SELECT max(CASE WHEN {_UNSENT} THEN ? ELSE sent_at END) FROM delivery"
+        " WHERE incident_id = ? AND channel = ? AND kind = 'page'",
+        micros(tx.now),
+        incident_id,
+        channel,
+    )
+    return moment_or_none(found)
 
 
 def take_late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:

@@ -136,6 +136,14 @@ class Tx:
             )
         )
 
+    def acknowledged_at(self, incident_id: int) -> datetime | None:
+        """When somebody last took it."""
+        return moment_or_none(
+            self.sql.scalar(
+                "SELECT max(at) FROM event WHERE incident_id = ? AND what = ?", incident_id, str(EventType.ACKED)
+            )
+        )
+
     def unresolved(self, limit: int) -> list[Incident]:
         """Open and acknowledged ones, newest first."""
         rows = self.sql.rows(

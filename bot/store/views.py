@@ -9,12 +9,14 @@ from datetime import datetime
 import msgspec
 
 from bot.core.alert import AlertView, Severity
-from bot.core.incident import Event, EventType, Incident, Status
+from bot.core.incident import Event, EventType, Incident, Status, first_page_key_of
 from bot.core.message import MessageKind
 from bot.store.rows import SELECT_INCIDENT, incident_of
 from bot.store.sql import Row, Sql
 from bot.store.times import moment, moment_or_none
 
+#: Of one group's incidents the newest so many are searched for the one that had a certain page.
+_MOST_OF_GROUP = 100
 _UNRESOLVED = "FROM incident AS i WHERE i.status <> 'resolved'"
 #: How many incidents are looked at for the services that are known.
 _NEWEST = 5000
@@ -75,9 +77,17 @@ class Reader:
         return None if row is None else incident_of(row)
 
     def paged_as(self, page_key: str) -> int | None:
-        """The newest incident that was paged with that dedup_key."""
-        found: int | None = self.sql.scalar("SELECT max(id) FROM incident WHERE page_key = ?", page_key)
-        return found
+        """The newest incident that was paged with that dedup_key, be it of its first page or of a later one."""
+        first = first_page_key_of(page_key)
+        if first == page_key:
+            found: int | None = self.sql.scalar("SELECT max(id) FROM incident WHERE page_key = ?", page_key)
+            return found
+        rows = self.sql.rows(
+            f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.page_key = ? ORDER BY i.id DESC LIMIT ?",
+            first,
+            _MOST_OF_GROUP,
+        )
+        return next((one.id for one in map(incident_of, rows) if one.page_number_of(page_key)), None)
 
     def standing_at(self, channel: str, ref: str) -> int | None:
         """The incident whose card has that reference in that channel."""

@@ -26,6 +26,7 @@ from bot.core.incident import Event, Incident, Status
 from bot.store.engine import Store
 from bot.store.views import DeliveryView, Reader
 from bot.web.auth import Auth
+from bot.web.query_parameters import refuse_unknown
 from bot.web.runs_api import MOST_RUNS, RunOut, RunsOut, last_runs, runs_about
 
 logger = logging.getLogger(__name__)
@@ -129,7 +130,11 @@ def routes(store: Store, auth: Auth, *, threads: Executor) -> APIRouter:
     """The API's routes; `auth` admits each request first."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
     reads = StoreReads(store, threads=threads)
-    router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(auth.admit)], tags=["incidents"])
+    router = APIRouter(
+        prefix="/api",
+        dependencies=[Depends(shown_as_bearer), Depends(auth.admit), Depends(refuse_unknown)],
+        tags=["incidents"],
+    )
 
     @router.get("/incidents", summary="List incidents, newest first", response_model=IncidentsOut)
     async def list_incidents(
@@ -165,7 +170,7 @@ def routes(store: Store, auth: Auth, *, threads: Executor) -> APIRouter:
 def publish_contract(app: FastAPI, auth: Auth) -> None:
     """Serve the OpenAPI document. FastAPI's own pages for it load scripts from other sites, so they are disabled."""
 
-    @app.get("/api/openapi.json", include_in_schema=False, dependencies=[Depends(auth.admit)])
+    @app.get("/api/openapi.json", include_in_schema=False, dependencies=[Depends(auth.admit), Depends(refuse_unknown)])
     async def contract() -> JSONResponse:
         return JSONResponse(app.openapi())
 

@@ -69,6 +69,7 @@ silences   no       no      yes    yes       yes      yes   yes     yes      yes
 status     no       no      not    not       not      not   not     not      not   not
 turn       no       no      no     no        no       yes   yes     no       yes   yes
 undo       no       no      no     no        no       yes   no      no       yes   yes
+unack      no       no      no     yes       no       yes   no       no       yes   no
 uncordon   no       no      no     no        no       not   no      no       not   no
 unlink     no       yes     yes    yes       yes      yes   yes     yes      yes   yes
 unsilence  no       no      no     yes       no       yes   no      no       yes   no
@@ -113,6 +114,7 @@ SAID: dict[str, str] = {
     "status": "status prod/api",
     "turn": "turn prod/api 6",
     "undo": "undo {run}",
+    "unack": "unack 1",
     "uncordon": "uncordon main/node-1",
     "unlink": "unlink telegram",
     "unsilence": "unsilence {silence}",

@@ -38,7 +38,7 @@ def test_an_empty_file_is_a_console_on_loopback_for_the_local_operator(tmp_path:
 
     assert settings.server.listen == "127.0.0.1:8080"
     assert settings.server.loopback
-    assert settings.store.url.get_secret_value() == "sqlite:///var/vakhta.db"
+    assert settings.store.url.get_secret_value() == f"sqlite:///{tmp_path}/var/vakhta.db"
     assert settings.channels.console.enabled
     assert settings.local_operator
     assert settings.sources.alertmanager is None
@@ -48,7 +48,8 @@ def test_an_empty_file_is_a_console_on_loopback_for_the_local_operator(tmp_path:
 def test_a_section_without_a_value_is_absent(tmp_path: Path) -> None:
     settings = loaded(tmp_path, "server:\npeople:\nchannels:\n  slack:\n  console:\n")
 
-    assert settings == Settings()
+    assert settings == loaded(tmp_path, "")
+    assert settings.model_copy(update={"store": Settings().store}) == Settings()
 
 
 def test_with_people_listed_there_is_no_local_operator(tmp_path: Path) -> None:

@@ -99,7 +99,9 @@ def refuse(settings):
 
 app = types.ModuleType("bot.app.bot")
 app.run = lambda settings: print("ran on", settings.server.listen)
-app.ask = lambda settings, words: Reply(text=f"heard {words}", ok=words == "ack 42")
+asked = types.ModuleType("bot.app.cli.ask")
+asked.ask = lambda settings, words, config: Reply(text=f"heard {words}", ok=words == "ack 42")
+sys.modules["bot.app.cli.ask"] = asked
 app.migrate = refuse
 sys.modules["bot.app.bot"] = app
 sys.exit(main(sys.argv[1:]))
@@ -149,6 +151,25 @@ def test_a_newcomer_at_the_keyboard_is_not_greeted_with_a_warning(tmp_path: Path
     assert ran.stderr == ""
 
 
+def test_a_newcomer_too_is_told_of_a_second_database(tmp_path: Path) -> None:
+    config, work = written(tmp_path, "store: {url: 'sqlite:///x.db'}"), tmp_path / "work"
+    work.mkdir()
+    (tmp_path / "x.db").touch()
+    (work / "x.db").touch()
+
+    ran = subprocess.run(
+        [sys.executable, "-c", APP, "run", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=work,
+        env=os.environ | {"PYTHONPATH": str(CONFIG.parents[1])},
+    )
+
+    (line,) = ran.stderr.splitlines()
+    assert f"leads to {tmp_path}/x.db; there is also {work}/x.db" in json.loads(line)["message"]
+
+
 def test_the_settings_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAKHTA_CONFIG", str(written(tmp_path, "")))
 
@@ -160,7 +181,7 @@ def test_an_unknown_command_is_not_understood(capsys: pytest.CaptureFixture[str]
         main(["replay"])
 
     assert ended.value.code == 2
-    assert "invalid choice" in capsys.readouterr().err
+    assert "There is no COMMAND 'replay'." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -287,11 +287,6 @@ FAULTS: dict[str, tuple[Mapping[str, Any], str, str]] = {
         "audit.anchors.s3.region",
         "eu-central-1",
     ),
-    "an anchor in a home": (
-        {"audit": {"anchors": {"file": "~/anchors"}}},
-        "audit.anchors.file",
-        "write the whole path",
-    ),
     "an anchor's channel by name": (
         slack() | {"audit": {"anchors": {"chat": {"channel": "slack", "to": "#audit"}}}},
         "audit.anchors.chat.to",

@@ -38,6 +38,12 @@ class Message:
         }
 
     @property
+    def said(self) -> str:
+        """What is read of a line in the thread: its blocks, or its text where it has none."""
+        told = [object_of(block["text"])["text"] for block in self.blocks if "text" in block]
+        return "\n".join(map(str, told)) or self.text
+
+    @property
     def shown(self) -> str:
         """All of its text, fallback and blocks."""
         return self.text + "\n" + json.dumps(self.blocks, ensure_ascii=False)

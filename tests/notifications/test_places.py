@@ -50,6 +50,15 @@ PLACES = {
         | {"exported_pod": "cart-1"},
         "shop/cart-1",
     ),
+    "a node, counted by an exporter whose own pod is in the labels": (
+        OBJECTS | {"namespace": "monitoring", "pod": "kps-kube-state-metrics-7b9-x2", "node": "ip-10-0-1-2"},
+        "ip-10-0-1-2",
+    ),
+    "the exporter's own pod": (
+        OBJECTS
+        | {"namespace": "monitoring", "pod": "kps-kube-state-metrics-7b9-x2", "container": "kube-state-metrics"},
+        "monitoring/kps-kube-state-metrics-7b9-x2",
+    ),
     "nothing": ({"alertname": "Watchdog", "severity": "none"}, ""),
 }
 

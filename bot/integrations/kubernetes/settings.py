@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.integrations.kubernetes.kubeconfig import kubeconfig_fault
-from bot.lib.settings_fields import Mistake, Secret, Section, text_of
+from bot.lib.settings_fields import KUBECONFIG, PROGRAM, Mistake, Secret, Section, text_of
 
 #: Names that Kubernetes itself gives; of these only service accounts may be a person's.
 _RESERVED, _SERVICE_ACCOUNT = "system:", "system:serviceaccount:"
@@ -49,7 +49,9 @@ class FlaggerSettings(Section):
 class ClusterSettings(Section):
     """One Kubernetes cluster."""
 
-    kubeconfig: str = Field(IN_CLUSTER, min_length=1, description="Path of a kubeconfig file, or in-cluster.")
+    kubeconfig: Annotated[str, KUBECONFIG] = Field(
+        IN_CLUSTER, min_length=1, description="Path of a kubeconfig file, or in-cluster; relative to the settings file."
+    )
     context: str | None = None
     review: bool = Field(
         default=True, description="Also check the person's rights in the cluster, for people with a Kubernetes user."
@@ -59,7 +61,7 @@ class ClusterSettings(Section):
         description="Make changes as the person (impersonation); people without a Kubernetes user then change nothing.",
     )
     argocd: ArgoCdSettings | None = Field(None, description="The Argo CD that deploys to this cluster.")
-    helm: str | None = Field(
+    helm: Annotated[str | None, PROGRAM] = Field(
         None, min_length=1, description="Name or path of the program helm; without it no release is rolled back."
     )
     flagger: FlaggerSettings | None = Field(

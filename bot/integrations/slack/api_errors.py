@@ -13,6 +13,7 @@ from typing import Protocol
 from urllib.error import URLError
 
 from bot.core.errors import Undelivered
+from bot.integrations.foreign_answer import describe_foreign_answer
 from bot.integrations.slack.messages import SlackApiError
 
 #: Error codes after which the same call cannot succeed until a person changes something.
@@ -45,12 +46,11 @@ def api_error(method: str, response: SlackResponse) -> Undelivered:
         seconds = str(response.headers.get("Retry-After", ""))
         wait = timedelta(seconds=int(seconds)) if seconds.isdecimal() else timedelta(seconds=30)
         return Undelivered(f"Slack limits the rate of {method}.", retry_after=wait)
-    if (
-        status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        or not re.fullmatch(r"[a-z_]{1,60}", code)
-        or code in {"internal_error", "fatal_error"}
-    ):
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in {"internal_error", "fatal_error"}:
         return Undelivered(f"Slack failed: it answered {method} with HTTP {status}.")
+    # Of what is no JSON the SDK makes an object with its own text as the error.
+    if body.get("ok") is not False or not re.fullmatch(r"[a-z_]{1,60}", code):
+        return Undelivered(f"{describe_foreign_answer('Slack', status)} It is tried again.")
     return SlackApiError(
         f"Slack refused {method}: {code}.", code=code, permanent=_PERMANENT.fullmatch(code) is not None
     )

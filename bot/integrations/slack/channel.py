@@ -23,7 +23,7 @@ from bot.integrations.slack.ack_timeout import ACK_TIMEOUT_S, AckTimeout
 from bot.integrations.slack.api import SlackConnection, SlackWebApi, client_without_token, respond_to_url, sdk_logger
 from bot.integrations.slack.home_tab import HomeTab
 from bot.integrations.slack.membership import Membership
-from bot.integrations.slack.messages import SlackMessages
+from bot.integrations.slack.messages import SlackMessages, draw_card
 from bot.integrations.slack.modals import CALLBACK, SlackModals
 from bot.integrations.slack.payloads import (
     MINE,
@@ -35,7 +35,7 @@ from bot.integrations.slack.payloads import (
     parse_mention,
     parse_press,
 )
-from bot.integrations.slack.preview import card_as_text
+from bot.integrations.slack.preview import message_as_text
 from bot.integrations.slack.replies import STILL_RUNNING, SlackReplies
 from bot.integrations.slack.requests import SlackRequests
 from bot.integrations.slack.settings import SlackSettings
@@ -93,7 +93,7 @@ class Slack:
         return self._messages.post_card(notification)
 
     def preview(self, notification: Notification) -> str:
-        return card_as_text(notification.card)
+        return message_as_text(*draw_card(notification, call=False))
 
     def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
         return self._messages.post_text(text, to, instead_of)
@@ -158,7 +158,7 @@ class Slack:
         )
         app.command(_ANYTHING)(self._on_command)
         app.action(re.compile(rf"^(?:{SAY}|{MINE}):\d+$"))(self._on_press)
-        app.action("open")(self._on_link)
+        app.action(re.compile(r"^open(?::\d+)?$"))(self._on_link)
         app.view(CALLBACK)(self._on_form)
         app.event(_ANYTHING)(self._on_event)
         app.error(self._on_unknown)

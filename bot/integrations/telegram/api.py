@@ -7,10 +7,12 @@ polling is not used: it loses an update that is being handled when the process d
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import httpx
@@ -21,6 +23,7 @@ from telegram.request import HTTPXRequest
 
 from bot.core.errors import Undelivered
 from bot.core.message import Card, MessageKind, Notification
+from bot.integrations.foreign_answer import describe_foreign_answer
 from bot.integrations.telegram.html import (
     TelegramText,
     render_alert,
@@ -72,7 +75,7 @@ class TelegramApi:
         self._api = telegram.Bot(
             self._token,
             base_url=section.api_url,
-            request=HTTPXRequest(read_timeout=10, pool_timeout=5),
+            request=_OwnAnswers(read_timeout=10, pool_timeout=5),
             get_updates_request=_RawUpdates(read_timeout=10, pool_timeout=5),
         )
 
@@ -301,7 +304,21 @@ class TelegramApi:
         return self._token not in record.getMessage()
 
 
-class _RawUpdates(HTTPXRequest):
+class _OwnAnswers(HTTPXRequest):
+    """Tells an answer of the Bot API from one of a proxy: the library takes any 403 for Telegram's refusal."""
+
+    async def do_request(self, *args: Any, **named: Any) -> tuple[int, bytes]:
+        status, body = await super().do_request(*args, **named)
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and not _is_own(body):
+            raise _ForeignAnswer(describe_foreign_answer("Telegram", status, body.decode(errors="replace")))
+        return status, body
+
+
+class _ForeignAnswer(telegram.error.NetworkError):
+    """Something else than Telegram answered."""
+
+
+class _RawUpdates(_OwnAnswers):
     """Passes updates on as Telegram wrote them: one that the library cannot parse would fail its batch for ever."""
 
     @staticmethod
@@ -310,6 +327,15 @@ class _RawUpdates(HTTPXRequest):
         if isinstance(answer.get("result"), list):
             answer["result"] = [{"update_id": update["update_id"], "written": update} for update in answer["result"]]
         return answer
+
+
+def _is_own(body: bytes) -> bool:
+    """Each answer of the Bot API is an object that says whether it is ok."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(answer, dict) and isinstance(answer.get("ok"), bool)
 
 
 async def _html_or_plain(send: Callable[[str, ParseMode | None], Awaitable[Result]], text: TelegramText) -> Result:
@@ -336,12 +362,17 @@ def _undelivered(error: Exception, message: str) -> Undelivered:
     if isinstance(error, Conflict):
         effect = "Commands typed in Telegram do not arrive here until it stops."
         return Undelivered(f"Another program polls with the same bot token: {message}. {effect}")
+    return Undelivered(_no_answer(error, message))
+
+
+def _no_answer(error: Exception, message: str) -> str:
+    if isinstance(error, _ForeignAnswer):
+        return f"{message}. It is tried again."
     if isinstance(error.__cause__, _NOT_SENT):
-        return Undelivered(f"Telegram cannot be reached: {message}. Nothing was sent.")
+        return f"Telegram cannot be reached: {message}. Nothing was sent."
     if isinstance(error, TelegramError):
-        return Undelivered(f"Telegram cannot be reached: {message}. What was sent may or may not be there.")
-    kind = type(error).__name__
-    return Undelivered(f"Telegram gave no readable answer ({kind}). What was sent may or may not be there.")
+        return f"Telegram cannot be reached: {message}. What was sent may or may not be there."
+    return f"Telegram gave no readable answer ({type(error).__name__}). What was sent may or may not be there."
 
 
 def _remedy(error: TelegramError) -> str:
