@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from bot.core.alert import Alert, Severity
 from bot.incidents.transitions import PLACE_LABELS, USUAL_COURSE_RULES, CourseRules, LeadAlert
 from bot.notifications.alert_texts import name_of, summary_of, unsaid
-from bot.notifications.places import PLACE_ORDER, cut, where
+from bot.notifications.places import PLACE_ORDER, cut, own_service, where
 from bot.notifications.templates import TITLE, AlertFacts, Templates
 
 _TITLE = 200
@@ -116,4 +116,4 @@ def service_of(labels: Mapping[str, str], services: Sequence[Service]) -> str | 
     for service in services:
         if service.match and all(labels.get(name) == value for name, value in service.match.items()):
             return service.name
-    return labels.get("service") or None
+    return own_service(labels)

@@ -34,14 +34,17 @@ from bot.app.shutdown import LEFT_BEHIND, ShutdownSteps, StopSignal
 from bot.app.welcome import welcome
 from bot.config.settings import Settings
 from bot.core.alert import AlertBatch
+from bot.core.channel import LearningChannel
 from bot.core.incident import CONSOLE, Committed
 from bot.core.message import MessageKind, Subscription
 from bot.incidents import undelivered
 from bot.integrations.console.channel import Console
 from bot.lib import failpoints, terminal
 from bot.lib.metrics import Metrics, OutboxSize
+from bot.notifications.channel_text import problem_text
 from bot.notifications.sender import Sender
-from bot.store import outbox
+from bot.store import channel_health, outbox
+from bot.store.channel_facts import StoredKeptFacts
 from bot.store.engine import Unavailable
 from bot.store.outbox import Claim
 from bot.web import server
@@ -164,6 +167,7 @@ class Bot:
             self.store,
             list(self.channels.values()),
             report_failure=partial(undelivered.report_undelivered, subscriptions=subscriptions),
+            report_channel=partial(undelivered.report_channel, subscriptions=subscriptions),
             cards=build_card_settings(self._settings, partial(self.account_linking.account_of, self.store)),
             on_commit=self._on_commit,
             observe=self._observe_delivery,
@@ -173,6 +177,7 @@ class Bot:
         """Start all parts. Messages that a dead process left half sent are released before anything is claimed."""
         with self.store.begin() as tx:
             outbox.release_expired(tx, everything=self.store.sqlite)
+            channel_health.try_now(tx)
             self.account_linking.remove_overruled(tx)
         self.store.start()
         self.notary.start()
@@ -180,7 +185,9 @@ class Bot:
         self.intake.soon = self.web.call_soon
         self.intake.start()
         self.web.start()
-        for channel in self.channels.values():
+        for name, channel in self.channels.items():
+            if isinstance(channel, LearningChannel):
+                channel.learn_into(StoredKeptFacts(self.store, name))
             channel.start(self.dispatcher)
         self.sender.start()
         self.scheduler.start()
@@ -216,7 +223,7 @@ class Bot:
             store=self.store,
             channels=self.channels,
             checks={"store": self._ping, "intake": self.intake.storage_problem},
-            channel_checks={name: channel.health_problem for name, channel in self.channels.items()},
+            channel_checks={name: partial(self._channel_problem, name) for name in self.channels},
             note_checks={"file": self.store.damage} if self.store.sqlite else {},
             outbox_sizes=self._outbox_sizes,
             meters=self.meters,
@@ -233,13 +240,32 @@ class Bot:
             reading.ping()
         return None
 
+    def _channel_problem(self, name: str) -> str | None:
+        """What the channel itself knows, or else what its messages met with."""
+        known = self.channels[name].health_problem()
+        if known:
+            return known
+        now = self.store.now()
+        try:
+            with self.store.read() as reading:
+                pauses = channel_health.pauses(reading.sql, now, name)
+                return problem_text(self.channels[name].title, pauses, channel_health.troubles(reading.sql, name), now)
+        except Unavailable:
+            return None  # The check of the store tells that.
+
     def _outbox_sizes(self) -> Iterable[OutboxSize]:
         now = self.store.now()
         with self.store.read() as reading:
             sizes = reading.outbox_size()
+            pauses = {one.channel: one.asked_until - now for one in channel_health.pauses(reading.sql, now)}
         return [
-            OutboxSize(channel=name, count=count, oldest_s=(now - since).total_seconds())
-            for name, (count, since) in sizes.items()
+            OutboxSize(
+                channel=name,
+                count=sizes[name][0] if name in sizes else 0,
+                oldest_s=(now - sizes[name][1]).total_seconds() if name in sizes else 0.0,
+                pause_s=pauses.get(name, timedelta(0)).total_seconds(),
+            )
+            for name in sorted({*sizes, *(name for name, channel in self.channels.items() if channel.kinds)})
         ]
 
     def _on_commit(self, committed: Committed) -> None:

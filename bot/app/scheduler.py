@@ -1,4 +1,4 @@
-"""Runs periodic work: release expired leases, report late pages, correct clock steps, delete old records.
+"""Runs periodic work: release leases, report late pages, try refusing channels, correct clock steps, delete old rows.
 
 Every deadline is stored in a row, so a tick that runs on two replicas at once, or that a restart skips, does no harm.
 The trap: rows hold wall-clock time, and a clock can be set back. So ticks are timed by the monotonic clock, and
@@ -23,10 +23,10 @@ from bot.alerts.intake import IntakeResult
 from bot.alerts.internal import clock_went_back
 from bot.core.alert import Alert, AlertBatch
 from bot.core.incident import Committed, OnCommit
-from bot.core.message import Subscription
+from bot.core.message import MessageKind, Subscription
 from bot.incidents.due import look_at_due_incidents
 from bot.incidents.undelivered import report_undelivered
-from bot.notifications import sender
+from bot.notifications import revival, sender
 from bot.store import account_links, account_messages, clock_steps, outbox
 from bot.store.clock_steps import DeadlineLimits
 from bot.store.engine import Store, Unavailable
@@ -44,6 +44,8 @@ _CODES_FOR = timedelta(days=30)
 _CORRECT_EVERY_S = 15
 #: An incident is decided about again no later than this, unless the settings have a longer time for it.
 _LOOK_AHEAD = timedelta(hours=1)
+#: Seconds between two searches for channels that are to be tried again; when each is, is in its row.
+_TRY_EVERY_S = 10
 _BOUNDS = DeadlineLimits(
     send_lease=sender.LEASE,
     run_lease=intent.LEASE,
@@ -90,6 +92,7 @@ class Scheduler:
                 (self.correct_deadlines, _CORRECT_EVERY_S),
                 (self.release_leases, 1),
                 (self.report_late_pages, 5),
+                (self.try_refusing_channels, _TRY_EVERY_S),
                 (self.accept_doubted_alerts, 15),
                 (self.look_at_due_incidents, 5),
                 (self.delete_old, 60),
@@ -128,6 +131,13 @@ class Scheduler:
                 message = f"THE PAGE for {channel} is late and is still tried: {reason or 'it waits for its turn'}"
                 committed |= report_undelivered(tx, incident_id, channel, message, self._subscriptions)
         self._on_commit(committed)
+
+    def try_refusing_channels(self) -> None:
+        """A channel that refuses every message is tried again, and what it refused is sent when it takes it."""
+        pagers = [one.name for one in self._subscriptions if MessageKind.PAGE in one.kinds]
+        with self._store.begin() as tx:
+            channels = revival.try_refusing_channels(tx, pagers)
+        self._on_commit(Committed(channels=frozenset(channels)))
 
     def accept_doubted_alerts(self) -> None:
         """Accept an alert that was received firing after its end, if no second end has followed: it does fire.

@@ -104,6 +104,7 @@ class Channel(ChannelFacts, Protocol):
     `deliver` blocks, keeps no state of the incident, and may be called twice for one key.
     """
 
+    title: str  #: the platform's name, as people write it
     limits: tuple[RateLimit, ...]
     threads: int  #: how many deliveries may run at the same time
     local: bool  #: it is the console on the board of this machine, and is not served under /in/
@@ -196,4 +197,26 @@ class UserGroupChannel(Protocol):
 
     def groups_of(self, account: str) -> Mapping[str, bool | None]:
         """As `GroupLookup`, at most five minutes old. Does not block."""
+        ...
+
+
+class KeptFacts(Protocol):
+    """What a channel has learned from its platform and needs after a restart, kept for it by name.
+
+    Both calls block and never raise: without its database the bot goes on with what it knows.
+    """
+
+    def recall(self, name: str) -> str | None: ...
+
+    def remember(self, name: str, value: str) -> bool:
+        """False: it could not be kept now; the channel tries again at its next occasion."""
+        ...
+
+
+@runtime_checkable
+class LearningChannel(Protocol):
+    """A channel that keeps facts. Declared by having `learn_into`."""
+
+    def learn_into(self, facts: KeptFacts) -> None:
+        """Called once, before `start`."""
         ...

@@ -15,6 +15,7 @@ from bot.core.channel import CommandInfo
 from bot.core.incident import Incident
 from bot.core.incident_detail import IncidentDetail
 from bot.core.manual import Manual, Topic
+from bot.core.message import SentAgain
 from bot.core.plan import Plan
 from bot.core.request import Reply, Request
 from bot.core.run_state import RunStatus
@@ -102,6 +103,10 @@ class IncidentOperations(Protocol):
     def add_note(self, incident: Incident, text: str) -> Incident: ...
     def page(self, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident:
         """Open a new critical incident. `about`: the incident whose timeline mentions it."""
+        ...
+
+    def resend(self, incident: Incident) -> Sequence[SentAgain]:
+        """Owe its messages that were given up again, by channel; empty when none was."""
         ...
 
 

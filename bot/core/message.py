@@ -130,3 +130,17 @@ class Subscription:
     @property
     def display_name(self) -> str:
         return self.called or self.name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SentAgain:
+    """How many messages of an incident are owed to a channel again."""
+
+    channel: str
+    cards: int = 0
+    lines: int = 0
+    pages: int = 0
+    withheld_pages: int = 0  #: pages that were given up and are no longer wanted
+
+    def __bool__(self) -> bool:
+        return bool(self.cards or self.lines or self.pages)

@@ -13,7 +13,7 @@ from typing import TypedDict
 from bot.core.alert import Severity
 from bot.core.errors import Rejected
 from bot.core.incident import Committed, EventType, Incident, Status
-from bot.core.message import MessageKind, Subscription
+from bot.core.message import MessageKind, SentAgain, Subscription
 from bot.core.request import Request
 from bot.incidents import lifecycle, timeline
 from bot.incidents.transitions import (
@@ -29,7 +29,8 @@ from bot.incidents.transitions import (
     Transition,
     Unacknowledge,
 )
-from bot.store import outbox
+from bot.notifications import revival
+from bot.store import dead_messages, outbox
 from bot.store.transaction import Tx
 
 #: The largest difference between a platform's clock and ours.
@@ -137,6 +138,14 @@ class IncidentService:
         if about is not None:
             self._change(about, PageSomeone(**self._by, text=text, page=page.id))
         return page
+
+    def resend(self, incident: Incident) -> Sequence[SentAgain]:
+        again = [
+            revival.send_again(self._tx, incident, channel, refused_only=False)
+            for channel in dead_messages.dead_channels(self._tx, incident.id)
+        ]
+        self._add_written(Committed(channels=frozenset(one.channel for one in again if one)))
+        return again
 
     def report_action(self, incident: Incident, message: str, *, done: bool) -> None:
         """Add the result of an action that was requested there to the timeline."""

@@ -8,7 +8,7 @@ from bot.core.errors import Rejected
 from bot.core.live_check import LiveAnswer, failed, no_answer
 
 #: Codes of `HttpApi.get` after which nothing is known of the settings; the others are the other side's refusal.
-_NO_ANSWER = frozenset({"unreachable", "failed", "no_answer", "unreadable", "too_many"})
+_NO_ANSWER = frozenset({"unreachable", "failed", "no_answer", "unreadable", "too_many", "proxy"})
 
 
 def answered(called: str, ask: Callable[[], LiveAnswer]) -> LiveAnswer:

@@ -70,6 +70,15 @@ def placed_labels(labels: Labels, order: Sequence[str] = PLACE_ORDER) -> dict[st
     return {name: value for name, value in placed.items() if name not in _weaker(placed)}
 
 
+def own_service(labels: Labels) -> str | None:
+    """The `service` label, unless it is the exporter's Service: that one says nothing about what fires."""
+    exported = labels.get("exported_service")
+    if exported:
+        return exported
+    service = labels.get("service")
+    return service if service and "service" not in _of_exporter(labels) else None
+
+
 def _of_exporter(labels: Labels) -> frozenset[str]:
     """The labels that speak of the exporter and not of what it counted."""
     job = labels.get("job", "")

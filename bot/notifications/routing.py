@@ -13,8 +13,9 @@
 | alerts fired, alerts ended   | edited, last  | -    | -            |
 
 A pager's own event is sent back to it only while an older page is still unsent there, so that the older one cannot
-undo it. Ranks order each channel's queue: new critical cards first, then people's changes, then other new cards by
-severity, then cards of which only the counts changed. So the last critical incident is sent before the first warning.
+undo it. Ranks order each channel's queue: cards of what became critical first (opened, reopened or raised), then
+people's changes, then other new cards by severity, then cards of which only the counts changed. So the last critical
+incident is sent before the first warning. Rank 0 alone may use the places of a quota that are reserved.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from bot.core.message import MessageKind, OutboxMessage, Subscription
 _COUNTS_ONLY = frozenset({EventType.ALERTS_FIRED, EventType.ALERTS_ENDED})
 #: Pages that must not wait behind milder ones; what has to be sent before them is as urgent as they are.
 _URGENT = frozenset({EventType.SEVERITY_RAISED, EventType.PAGED_AGAIN})
+#: The events that bring a critical incident before people who may not know of it yet.
+_NEWS = frozenset({EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED})
 _BY_PEOPLE = 1
 _COUNTS = 5
 
@@ -71,13 +74,13 @@ def _messages(subscription: Subscription, events: _Events, severity: Severity) -
 
 def card_rank(event_type: EventType, severity: Severity) -> int:
     """The rank of a card in its channel's queue; the lowest is sent first."""
+    if event_type in _NEWS and severity is Severity.CRITICAL:
+        return 0
     if event_type in _COUNTS_ONLY:
         return _COUNTS
     if event_type is EventType.OPENED_RESOLVED:
         return 1 + Severity.INFO.rank
-    if event_type is not EventType.OPENED:
-        return _BY_PEOPLE
-    return 0 if severity is Severity.CRITICAL else 1 + severity.rank
+    return 1 + severity.rank if event_type is EventType.OPENED else _BY_PEOPLE
 
 
 def _wants(subscription: Subscription, event_type: EventType, via: str) -> bool:

@@ -25,7 +25,10 @@ _RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one i
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryView:
-    """One delivery and its state: owed, leased (being sent), sent or dead, and the reason if it failed."""
+    """One delivery and its state: owed, leased (being sent), sent or dead, and the reason if it failed or has to wait.
+
+    `next_try_at`: None where none is planned, or it goes in its turn.
+    """
 
     id: int
     channel: str
@@ -36,6 +39,7 @@ class DeliveryView:
     sent_at: datetime | None
     attempts: int
     not_before: datetime
+    next_try_at: datetime | None
     said: str
     ref: str | None
 
@@ -126,7 +130,10 @@ class Reader:
         """Oldest first; of a longer list, the newest `limit`."""
         rows = self.sql.rows(
             "SELECT d.id, d.channel, d.kind, e.what, d.state, d.owed_at, d.sent_at, d.attempts, d.not_before, d.said,"
-            " d.ref FROM delivery AS d LEFT JOIN event AS e ON e.id = d.event_id WHERE d.incident_id = ?"
+            " d.ref, p.until, p.said, CASE WHEN d.refused <> '' THEN t.try_at END"
+            " FROM delivery AS d LEFT JOIN event AS e ON e.id = d.event_id"
+            " LEFT JOIN pause AS p ON p.channel = d.channel AND p.until > d.not_before"
+            " LEFT JOIN channel_trouble AS t ON t.channel = d.channel WHERE d.incident_id = ?"
             " ORDER BY d.id DESC LIMIT ?",
             incident_id,
             limit,
@@ -211,6 +218,7 @@ def _alert(row: Row) -> AlertView:
 
 def _delivery(row: Row) -> DeliveryView:
     waits = row[4] == "waits"
+    next_try_at, reason = _next_try(row)
     return DeliveryView(
         id=row[0],
         channel=str(row[1]),
@@ -221,6 +229,18 @@ def _delivery(row: Row) -> DeliveryView:
         sent_at=moment_or_none(row[6]),
         attempts=row[7],
         not_before=moment(row[8]),
-        said="waits until its card is posted" if waits else str(row[9]),
+        next_try_at=next_try_at,
+        said="waits until its card is posted" if waits else reason,
         ref=None if row[10] is None else str(row[10]),
     )
+
+
+def _next_try(row: Row) -> tuple[datetime | None, str]:
+    """When the delivery is tried again, and why not now: its own failure, or the pause of its channel."""
+    state, attempts, not_before, said = str(row[4]), row[7], row[8], str(row[9])
+    paused_until, pause, refused_until = row[11:]
+    if state == "owed" and paused_until is not None:
+        return moment(paused_until), str(pause)
+    if state == "dead":
+        return moment_or_none(refused_until), said
+    return (moment(not_before) if state == "owed" and attempts else None), said

@@ -96,7 +96,10 @@ class EventOut(BaseModel):
 
 
 class DeliveryOut(BaseModel):
-    """One message: `state` is owed (to be sent), leased (being sent), sent, or dead (set aside, see `why_not`)."""
+    """One message: `state` is owed (to be sent), leased (being sent), sent, or dead (set aside, see `why_not`).
+
+    A dead one has a `next_try_at` while its channel refuses every message and is tried again then.
+    """
 
     id: int
     channel: str
@@ -264,7 +267,6 @@ def _alert(row: AlertView) -> AlertOut:
 
 
 def _delivery(row: DeliveryView) -> DeliveryOut:
-    waiting = row.state == "owed" and row.attempts > 0
     return DeliveryOut(
         id=row.id,
         channel=row.channel,
@@ -275,5 +277,5 @@ def _delivery(row: DeliveryView) -> DeliveryOut:
         sent_at=row.sent_at,
         attempts=row.attempts,
         why_not=row.said or None if row.state != "sent" else None,
-        next_try_at=row.not_before if waiting else None,
+        next_try_at=row.next_try_at,
     )

@@ -53,6 +53,7 @@ page       no       no      no     yes       no       yes   no      no       yes
 pause      no       no      no     no        no       not   no      no       not   no
 promote    no       no      no     no        no       not   no      no       not   no
 reopen     no       no      no     yes       no       yes   no      no       yes   no
+resend     no       no      no     yes       no       yes   no      no       yes   no
 resolve    no       no      no     yes       no       yes   yes     no       yes   no
 resume     no       no      no     no        no       not   no      no       not   no
 retry      no       no      no     no        no       not   no      no       not   no
@@ -98,6 +99,7 @@ SAID: dict[str, str] = {
     "pause": "pause prod/api",
     "promote": "promote prod/api",
     "reopen": "reopen 1",
+    "resend": "resend 1",
     "resolve": "resolve 1",
     "resume": "resume prod/api",
     "retry": "retry prod/api",

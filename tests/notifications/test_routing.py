@@ -128,3 +128,9 @@ def test_new_critical_cards_go_first_then_what_people_did_then_the_rest_by_sever
     ]
 
     assert queue == sorted(set(queue))
+
+
+@pytest.mark.parametrize("news", [EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED])
+def test_whatever_brings_a_critical_incident_before_people_goes_first(news: EventType) -> None:
+    assert card_rank(news, Severity.CRITICAL) == 0
+    assert card_rank(news, Severity.WARNING) > 0

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from bot.core.errors import Refusal
+from bot.store import channel_health
 from bot.store.sql import Cursor, Sql
 from tests.house import ANA, House, alert, down
 from tests.postgres import Postgres
@@ -110,7 +113,7 @@ def _a_night(house: House) -> None:
         watch.correct_deadlines,
     ):
         tick()
-    house.drain()
+    _a_channel_in_trouble(house)
     with house.store.read() as reading:
         reading.incidents()
         reading.incidents(status=house.incident().status, before=100)
@@ -122,3 +125,19 @@ def _a_night(house: House) -> None:
         reading.outbox_size()
         reading.paged_as("x")
         reading.standing_at("slack", "x")
+
+
+def _a_channel_in_trouble(house: House) -> None:
+    """It pauses, refuses, is tried again, and makes good what it missed."""
+    house.says("reopen 1")
+    house.says("note 1 hm")
+    house.pagerduty.fail_with = [down("401", refused=Refusal.KEY)]
+    house.slack.fail_with = [down("kicked", refused=Refusal.PLACE), down("429", after=timedelta(hours=1))]
+    house.drain()
+    house.clock.pass_by(hours=2)
+    house.says("resend 1")
+    house.watch.try_refusing_channels()
+    house.drain()
+    with house.store.read() as reading:
+        channel_health.troubles(reading.sql)
+        channel_health.pauses(reading.sql, house.clock.at)

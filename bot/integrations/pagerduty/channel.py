@@ -24,7 +24,7 @@ from typing import Any
 import pdpyras
 
 from bot.core.channel import Gateway, RateLimit, WebhookResponse
-from bot.core.errors import Rejected, Undelivered
+from bot.core.errors import Refusal, Rejected, Undelivered
 from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind, Notification
 from bot.core.request import Principal, Request
@@ -55,6 +55,7 @@ class PagerDuty:
     """The pager. It has no connection to keep: `start` only stores the gateway for `receive`."""
 
     name = "pagerduty"
+    title = "PagerDuty"
     kinds = frozenset({MessageKind.PAGE})
     event_types = frozenset(_ACTIONS)
     #: 120 a minute for a routing key, in a sliding window; the half second is for clocks and the network.
@@ -239,9 +240,11 @@ class PagerDuty:
             return Undelivered(self._without_secrets(_foreign(status, answer.text)))
         reason = self._without_secrets(error_text(answer))
         if status in _REFUSALS:
-            if status in _NO_ENTRY or "routing" in reason.lower():
+            by_key = status in _NO_ENTRY or "routing" in reason.lower()
+            if by_key:
                 self._refusal = f"PagerDuty refused the event ({status}): {reason}"
-            return Undelivered(f"PagerDuty refused the event ({status}): {reason}", permanent=True)
+            refused = Refusal.KEY if by_key else None
+            return Undelivered(f"PagerDuty refused the event ({status}): {reason}", permanent=True, refused=refused)
         return Undelivered(f"PagerDuty failed ({status}): {reason}")
 
     def _without_secrets(self, text: str) -> str:

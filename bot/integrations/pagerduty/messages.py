@@ -16,7 +16,7 @@ from bot.core.incident import Event, EventType
 from bot.core.message import Notification
 from bot.lib.code_spans import quoted
 from bot.lib.open_links import can_open
-from bot.notifications.places import where
+from bot.notifications.places import placed_labels, where
 
 #: Whoever is woken a second time is told why in the line that their phone shows.
 _WITH_REASON = frozenset({EventType.REOPENED, EventType.PAGED_AGAIN})
@@ -70,11 +70,12 @@ def _where(notification: Notification) -> dict[str, str]:
     """
     incident, alerts = notification.incident, notification.alerts
     labels = alerts[0].labels if alerts else {}
-    component = incident.service or next((labels[name] for name in _COMPONENTS if labels.get(name)), "")
+    placed = placed_labels(labels)
+    component = incident.service or next((placed[name] for name in _COMPONENTS if name in placed), "")
     fields = {
         "source": where(labels) or incident.service or incident.source,
         "component": component,
-        "group": "/".join(labels[name] for name in _GROUPS if labels.get(name)) or incident.source,
+        "group": "/".join(placed[name] for name in _GROUPS if name in placed) or incident.source,
         "class": labels.get("alertname", ""),
     }
     shown = {name: _shown(text, _TEXT_MOST) for name, text in fields.items()}

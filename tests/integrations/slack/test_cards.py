@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from msgspec import structs
 
-from bot.core.errors import Undelivered
+from bot.core.errors import Refusal, Undelivered
 from bot.core.incident import Status
 from bot.integrations.slack.channel import Slack
 from bot.integrations.slack.messages import SlackApiError
@@ -164,6 +164,31 @@ def test_what_only_a_person_can_mend_is_permanent(fake: FakeSlack, slack: Slack,
         slack.deliver(card())
 
     assert caught.value.permanent
+
+
+@pytest.mark.parametrize(
+    ("code", "refused"),
+    [
+        ("channel_not_found", Refusal.PLACE),
+        ("is_archived", Refusal.PLACE),
+        ("not_in_channel", Refusal.PLACE),
+        ("restricted_action_read_only_channel", Refusal.PLACE),
+        ("invalid_auth", Refusal.KEY),
+        ("token_revoked", Refusal.KEY),
+        ("missing_scope", Refusal.KEY),
+        ("no_text", None),
+        ("restricted_action_thread_locked", None),
+    ],
+)
+def test_a_refusal_of_the_whole_channel_is_told_from_one_of_a_message(
+    fake: FakeSlack, slack: Slack, code: str, refused: Refusal | None
+) -> None:
+    fake.refuse_next(code)
+
+    with pytest.raises(Undelivered) as caught:
+        slack.deliver(card())
+
+    assert caught.value.refused is refused
 
 
 @pytest.mark.parametrize("code", ["internal_error", "fatal_error", "service_unavailable", "something_new"])
