@@ -37,7 +37,7 @@ class IncidentsCommand:
 
 def incident_line(one: Incident) -> str:
     """One incident in a list."""
-    firing = f"{one.firing} firing" + (f"; {one.unheard_clause}" if one.unheard_clause else "")
+    firing = one.firing_words + (f"; {one.unheard_clause}" if one.unheard_clause else "")
     return f"#{one.id} {one.severity} {one.status}{owner_clause(one)}: {one.title} ({firing})"
 
 

@@ -252,7 +252,8 @@ class House:
             subscriptions=mouths,
             on_commit=self.written.append,
             take=lambda delivered, done: done(self.hears_all(delivered)[0]),
-            late_copy=timedelta(minutes=5),
+            late_copy=rules.late_copy,
+            quiet=rules.course.quiet,
         )
         self.intake.start()
 

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 
 from bot.core.alert import Alert, Severity
 from bot.core.severity_words import NEVER_PAGED, fold, severity_of
-from bot.incidents.transitions import LeadAlert
+from bot.incidents.transitions import PLACE_LABELS, USUAL_COURSE_RULES, CourseRules, LeadAlert
 from bot.notifications.alert_texts import name_of, summary_of, unsaid
 from bot.notifications.places import PLACE_ORDER, cut, own_service, where
 from bot.notifications.templates import TITLE, AlertFacts, Templates
 
 _TITLE = 200
+_PLACE = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,8 @@ class AlertRules:
     )  #: how long a resolved incident is reopened instead of opening a new one
     unknown_severity: Severity = Severity.ERROR  #: of an alert whose severity no rule knows
     on_unknown_severity: Callable[[str], None] = lambda _: None  #: called with the severity of each such alert
+    place_labels: Sequence[str] = PLACE_LABELS  #: an alert with other values of these fires in another place
+    course: CourseRules = USUAL_COURSE_RULES
 
     def severity(self, labels: Mapping[str, str]) -> Severity:
         """The severity by the labels; `warning` without one, which is shown but by itself wakes nobody."""
@@ -56,6 +59,12 @@ class AlertRules:
             _, unknown = severity_of(one.labels, self.severity_labels, self.severities)
             if unknown:
                 self.on_unknown_severity(unknown)
+
+    def places(self, labelled: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+        """The different places of alerts with these labels, such as "prod-eu/payments"."""
+        of = self.place_labels
+        found = {"/".join([labels[name] for name in of if labels.get(name)])[:_PLACE] for labels in labelled}
+        return tuple(sorted(found - {""}))
 
     def lead(self, alerts: Iterable[Alert]) -> LeadAlert | None:
         """The alert that gives the incident its title and severity, with a sort key among leads of other deliveries.

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from msgspec.structs import replace
 
 from bot.alerts.classification import AlertRules, named
-from bot.alerts.episodes import AlertEffect, classify, dated, recent
+from bot.alerts.episodes import AlertEffect, classify, dated, no_page_until, recent
 from bot.core.alert import Alert, AlertBatch, EpisodeState
 from bot.core.incident import Event, Incident, IncidentChange, Status
 from bot.incidents import lifecycle
@@ -53,6 +53,8 @@ class AlertCounts:
     ended: int = 0
     already_ended: int = 0
     repeated: int = 0
+    came_back: int = 0
+    no_page_until: datetime | None = None
     joined: dict[EpisodeKey, Alert] = field(default_factory=dict)  #: episodes to be stored in this incident
     lost: list[EpisodeKey] = field(default_factory=list)  #: episodes of this incident that ended
     heard_again: int = 0
@@ -81,6 +83,9 @@ class AlertCounts:
             because=batch.because,
             titles=tuple(names)[:_NAMED],
             truncated=batch.truncated,
+            came_back=self.came_back,
+            no_page_until=self.no_page_until,
+            rules=rules.course,
         )
 
 
@@ -196,6 +201,8 @@ class Correlator:
         count = counts[home]
         count.fired += 1
         count.joined[_episode_key(alert)] = alert
+        if state and state.incident_id == home:
+            self._count_return(alert, state, count)
         if state and alert.starts_at <= state.starts_at:
             same = state if alert.starts_at == state.starts_at else self._episode(_episode_key(alert))
             if same:
@@ -218,6 +225,13 @@ class Correlator:
         unstored = key in self._layer.new or key in self._kept.new
         (self._layer.new if unstored else self._layer.heard)[key] = alert
         return state
+
+    def _count_return(self, alert: Alert, state: EpisodeState, count: AlertCounts) -> None:
+        """An alert of the incident fires again. Until when that pages nobody, if it ended a moment ago."""
+        until = no_page_until(alert, state, now=self._now, late_copy=self._rules.late_copy)
+        if until is not None:
+            count.came_back += 1
+            count.no_page_until = max(until, count.no_page_until or until)
 
     def _repeat(self, alert: Alert, state: EpisodeState, counts: _Counts) -> None:
         """A known firing, repeated. It matters if it says something new, or a person has resolved the incident."""
@@ -336,6 +350,8 @@ class Correlator:
             assert incident is not None, "an episode's incident is a foreign key"
             if batch.group_ended and incident.key == batch.group:
                 transition = replace(transition, group_ended=True)
+            if count.fired and incident.status is Status.ACKED:
+                transition = self._with_news(transition, count, incident, batch)
             change = lifecycle.change(incident, transition, now=self._now)
         home = change.incident.id
         for key in count.joined:
@@ -380,6 +396,20 @@ class Correlator:
                 else:
                     found[key] = alert if alert.firing == state.firing else replace(alert, firing=state.firing)
         return [alert for alert in found.values() if alert.firing or ended]
+
+    def _with_news(
+        self, transition: AlertsChanged, count: AlertCounts, incident: Incident, batch: AlertBatch
+    ) -> AlertsChanged:
+        """With where and since when the alerts fire, which may be more than the incident's acknowledgement covers."""
+        fires = [one for key, one in count.joined.items() if self._layer.touched[key].firing]
+        # If an earlier version stored the acknowledgement, what the delivery repeats says what was known.
+        placed = fires if incident.course.covered else [one for one in batch.alerts if one.firing]
+        anew = count.fired > count.came_back
+        return replace(
+            transition,
+            places=self._rules.places(one.labels for one in placed),
+            began_last=max((one.starts_at for one in fires), default=None) if anew else None,
+        )
 
     def _settle(self, key: EpisodeKey, home: int) -> None:
         """Store the episode in that incident."""

@@ -19,6 +19,7 @@ the end, or behind it, is a new firing (`is_same_firing`, docs/decisions/0054). 
 | fires        | resolved, earlier start, covers the stored   | ENDED   (the merged one's end)               |
 | fires        | resolved, earlier start, else                | OVER                                         |
 | has ended    | firing, later start, not covered             | FIRED                                        |
+| has ended    | firing, same start, in doubt for `DOUBT`     | FIRED   (no second end came meanwhile)       |
 | has ended    | firing, else, within `late_copy` of the end  | LATE (same start) or OVER                    |
 | has ended    | firing, else, longer ago                     | FIRED   (its sender had timed it out)        |
 | has ended    | firing, of a source that sends once          | OVER, until its end; FIRED after it          |
@@ -28,9 +29,10 @@ the end, or behind it, is a new firing (`is_same_firing`, docs/decisions/0054). 
 An alert without a start of its own (`Alert.undated`) has the start of the stored episode, so it continues or ends that
 one; only where that one ended long ago is it a new firing, which began when it was heard (`dated`).
 
-Only one rule uses the clock. A sender that is cut off from Prometheus times an alert out and later fires it again with
-the same startsAt; to treat that as a late copy for ever would lose it. Until `late_copy` has passed such a firing is
-doubted; then the scheduler delivers it again, unless an end came meanwhile (docs/decisions/0007). A source that sends
+Only these rules use the clock. A sender that is cut off from Prometheus times an alert out and later fires it again
+with the same startsAt; to treat that as a late copy would lose it. Such a firing is in doubt for half a minute; then
+the scheduler delivers it again, unless an end came meanwhile. It pages nobody as long as it may still be a late copy
+(`no_page_until`, docs/decisions/0007 and 0053). A source that sends
 each change once (`Alert.sent_once`, docs/decisions/0019) never repeats a firing, so a covered one is only late.
 """
 
@@ -42,6 +44,9 @@ from enum import StrEnum
 from msgspec.structs import replace
 
 from bot.core.alert import Alert, EpisodeState
+
+#: How long a firing that may be a late copy is in doubt: peers of a cluster send theirs 15 and 30 seconds later.
+DOUBT = timedelta(seconds=30)
 
 
 class AlertEffect(StrEnum):
@@ -87,7 +92,8 @@ def _of_firing(alert: Alert, state: EpisodeState, now: datetime, late_copy: time
     if alert.sent_once:
         return AlertEffect.FIRED if alert.starts_at > state.covers_until else AlertEffect.OVER
     if alert.starts_at == state.starts_at:
-        return AlertEffect.LATE if recent(state.ended_at, now, late_copy) else AlertEffect.FIRED
+        doubted = state.doubted_at is not None and not recent(state.doubted_at, now, DOUBT)
+        return AlertEffect.LATE if recent(state.ended_at, now, late_copy) and not doubted else AlertEffect.FIRED
     known = alert.starts_at < state.starts_at or covers(state, alert.starts_at)
     return AlertEffect.OVER if known and recent(state.ended_at, now, late_copy) else AlertEffect.FIRED
 
@@ -113,6 +119,20 @@ def is_same_firing(start: datetime, *, began: datetime, ended: datetime | None, 
     if heard is not None and began <= heard < ended:
         ended = heard
     return began < start and start - began <= ended - start
+
+
+def no_page_until(alert: Alert, state: EpisodeState, *, now: datetime, late_copy: timedelta) -> datetime | None:
+    """Until when this firing, which FIRED after the end of that one, pages nobody again; None: it is no longer at once.
+
+    With the same start it may be a late copy, whose sender says the end at its next flush. That is heard of one
+    group_interval after the copy, so the time counts from the copy; with another start, from the end.
+    """
+    if state.firing or state.ended_at is None:
+        return None
+    until = state.ended_at + late_copy
+    if state.doubted_at is not None and state.starts_at == alert.starts_at:
+        until = state.doubted_at + late_copy + DOUBT
+    return until if state.ended_at <= now < until else None
 
 
 def recent(at: datetime | None, now: datetime, within: timedelta) -> bool:

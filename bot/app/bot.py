@@ -155,6 +155,7 @@ class Bot:
             on_commit=self._on_commit,
             take=self.intake.take,
             late_copy=self._settings.incidents.late_copy,
+            quiet=self._settings.incidents.flapping.quiet,
             ticks=self._ticks(upkeep, subscriptions),
         )
 

@@ -26,6 +26,7 @@ from bot.audit.anchors import Keep, PutAnchor
 from bot.audit.signer import Signer
 from bot.config.access import DenyWhenSettings, RoleSettings
 from bot.config.audit import S3AnchorSettings
+from bot.config.incidents import FlappingSettings, PageAgainSettings
 from bot.config.paths import is_there
 from bot.config.settings import Settings, channels_known
 from bot.core.alert import Severity
@@ -34,6 +35,7 @@ from bot.core.incident import CONSOLE
 from bot.core.message import Contact, Subscription
 from bot.core.request import Principal
 from bot.core.severity_words import USUAL_SEVERITIES
+from bot.incidents.transitions import CourseRules
 from bot.integrations import channel_names, load_channel, load_unloaded
 from bot.lib import crypto, time_windows
 from bot.lib.logs import Redactor
@@ -288,6 +290,19 @@ def build_alert_rules(settings: Settings) -> AlertRules:
         templates=build_templates(settings),
         late_copy=settings.incidents.late_copy,
         reopen_within=settings.incidents.reopen_within,
+        place_labels=settings.incidents.place_labels,
+        course=_build_course_rules(settings.incidents.page_again, settings.incidents.flapping),
+    )
+
+
+def _build_course_rules(page_again: PageAgainSettings, flapping: FlappingSettings) -> CourseRules:
+    return CourseRules(
+        factor=page_again.factor,
+        at_least=page_again.at_least,
+        later=page_again.later,
+        reopenings=flapping.reopenings,
+        within=flapping.within,
+        quiet=flapping.quiet,
     )
 
 

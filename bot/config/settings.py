@@ -19,7 +19,9 @@ from bot.config.access import FreezeSettings, PersonSettings, RoleSettings, Secu
 from bot.config.audit import AuditSettings
 from bot.config.consistency import Declared, contradictions, entries, section_of, unusable_rules
 from bot.config.faults import InvalidSettings, Loc, Plain, SettingsFault, add_validation_faults
+from bot.config.incidents import FlappingSettings, PageAgainSettings
 from bot.config.services import ServiceSettings
+from bot.incidents.transitions import PLACE_LABELS
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.integrations.console.settings import ConsoleSettings
 from bot.integrations.kubernetes.settings import ClusterSettings
@@ -241,6 +243,14 @@ class IncidentsSettings(Section):
         " show them.",
         json_schema_extra={"default": list(PLACE_ORDER)},
     )
+
+    place_labels: tuple[str, ...] = Field(
+        PLACE_LABELS,
+        description="An acknowledged incident pages again when an alert with other values of these labels fires.",
+        json_schema_extra={"default": list(PLACE_LABELS)},
+    )
+    page_again: PageAgainSettings = Field(default_factory=PageAgainSettings)
+    flapping: FlappingSettings = Field(default_factory=FlappingSettings)
 
 
 class Settings(Section):

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
@@ -20,6 +20,7 @@ from msgspec import Struct
 from bot.core.alert import SEVERITY_BY_RANK, Severity
 from bot.core.incident_marker import MARK_LENGTH, mark_of
 from bot.core.run_state import State
+from bot.lib.text import spell_duration
 
 
 class Status(StrEnum):
@@ -40,6 +41,7 @@ class EventType(StrEnum):
     ACKED = "incident.acked"
     RESOLVED = "incident.resolved"
     REOPENED = "incident.reopened"
+    REFIRED = "incident.refired"  #: open again shortly after its end, by the same alerts: it pages nobody yet
     SEVERITY_RAISED = "incident.worsened"
     SEVERITY_LOWERED = "incident.eased"  #: by a person, or because its worst alert has ended
     ASSIGNED = "incident.assigned"  #: to somebody who has not acknowledged it yet
@@ -81,6 +83,8 @@ class Coverage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     at: datetime
     firing: int  #: how many alerts fired then
     places: tuple[str, ...] = ()  #: where they fired
+    by: str = ""  #: the name of who acknowledged it
+    paged: bool = False  #: somebody was paged again after the acknowledgement, and this is what that page knew
 
 
 class Unheard(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -101,8 +105,9 @@ class Course(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     unheard: Unheard | None = None  #: of the alerts that fire
     pages: int = 1  #: how many pages were opened for it, each with a dedup_key of its own
     covered: Coverage | None = None  #: of its acknowledgement
-    reopened_at: tuple[datetime, ...] = ()  #: lately
-    flapping_since: datetime | None = None
+    reopened_at: tuple[datetime, ...] = ()  #: by its alerts, lately
+    flapping_since: datetime | None = None  #: when the first of these firings began; None: it does not flap
+    firings: int = 0  #: while it flaps: how often it has fired since then
 
 
 #: Shared by all that have none, so that the most usual case costs nothing.
@@ -160,6 +165,41 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
             return unheard.why
         count = "1 alert" if self.firing == 1 else f"{self.firing} alerts"
         return f"{count} not heard of since {unheard.since:%H:%M} UTC"
+
+    @property
+    def is_flapping(self) -> bool:
+        """It is held open until its alerts have been quiet for a while. Until then it may be open with none firing."""
+        return self.course.flapping_since is not None
+
+    @property
+    def awaits_ack(self) -> bool:
+        """Whether an acknowledgement by its owner would be news.
+
+        Nobody has it; or somebody was, or is going to be, paged again since they acknowledged it.
+        """
+        paged = self.course.covered is not None and self.course.covered.paged
+        return self.status is Status.OPEN or (self.status is Status.ACKED and (paged or self.page_is_due))
+
+    @property
+    def page_is_due(self) -> bool:
+        """It fires again, has paged nobody since, and is going to at `look_at`."""
+        return self.look_at is not None and not self.is_flapping
+
+    @property
+    def firing_words(self) -> str:
+        """How many alerts fire, as a list says it."""
+        if not self.is_flapping:
+            return f"{self.firing} firing"
+        return f"{self.flapping_words}; {f'{self.firing} firing' if self.firing else 'nothing fires'} now"
+
+    @property
+    def flapping_words(self) -> str:
+        """ "flapping: 4 times in 12 min"; "" for an incident that does not flap."""
+        since = self.course.flapping_since
+        if since is None:
+            return ""
+        minutes = round((self.changed_at - since) / timedelta(minutes=1))
+        return f"flapping: {self.course.firings} times in {spell_duration(timedelta(minutes=max(minutes, 1)))}"
 
     @property
     def page_key(self) -> str:

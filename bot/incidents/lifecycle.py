@@ -16,6 +16,13 @@ The tables give the new status and, in capitals, the event by its stored name (P
 | acknowledged | nothing            | open, theirs: ASSIGNED | as ack            | same: WORSENED   | same: EASED  |
 | resolved     | open: REOPENED     | refused                | refused           | refused          | refused      |
 
+| status       | same alerts fire at once | alerts beyond the ack    | ends, if it flaps | `look_at` has come       |
+|--------------|--------------------------|--------------------------|-------------------|--------------------------|
+| open         | -                        | -                        | same: ENDED       | PAGED_AGAIN, or resolved |
+| acknowledged | -                        | same: FIRED, PAGED_AGAIN | same: ENDED       | PAGED_AGAIN, or resolved |
+| resolved     | as before it: REFIRED    | -                        | -                 | nothing                  |
+
+`course` has the rules of this last table. By a person, an acknowledgement of what paged again is an event as well.
 An acknowledged incident that is given back is open and nobody's: UNACKED, and PAGED_AGAIN unless it happened in a
 pager, which pages by itself.
 
@@ -43,6 +50,7 @@ from bot.core.alert import Severity
 from bot.core.errors import Rejected
 from bot.core.incident import EMPTY_COURSE, Course, Event, EventType, Incident, IncidentChange, Status, Unheard
 from bot.core.incident_marker import micros_of
+from bot.incidents import course
 from bot.incidents.transitions import (
     Acknowledge,
     ActionReported,
@@ -52,6 +60,7 @@ from bot.incidents.transitions import (
     DeliveryFailed,
     KeepUnheard,
     LeadAlert,
+    LookAgain,
     OpenIncident,
     PageSomeone,
     PersonTransition,
@@ -77,6 +86,8 @@ def change(incident: Incident, transition: Transition, *, now: datetime) -> Inci
             return _by_alerts(incident, transition, now)
         case KeepUnheard():
             return _kept_unheard(incident, transition, now)
+        case LookAgain():
+            return _looked_again(incident, transition, now)
         case ActionReported():
             return _changed(incident, now, (transition.type, transition.by, transition.text, transition.via))
         case DeliveryFailed():
@@ -144,36 +155,58 @@ def _by_alerts(incident: Incident, alerts: AlertsChanged, now: datetime) -> Inci
         total=incident.total + alerts.fired - alerts.refired + alerts.already_ended,
         truncated=incident.truncated if alerts.truncated is None else alerts.truncated,
     )
-    happened = [*_beginnings(incident, updated, alerts), *_ends(incident, updated, alerts)]
+    back = course.reopening(incident, updated, alerts, now)
+    happened = [*_beginnings(incident, updated, alerts, back), *_ends(incident, updated, alerts)]
     happened += _reworded(incident, updated, alerts)
     if not happened:
         return IncidentChange(incident=incident)
-    for event_type, *_ in happened:
-        if event_type is EventType.REOPENED:
-            updated = replace(updated, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
-        if event_type is EventType.RESOLVED:
-            updated = replace(updated, status=Status.RESOLVED, resolved_at=now, resolved_by=alerts.source)
-    return _changed(updated, now, *happened)
+    if back is not None:
+        return _changed(back.incident, now, *happened)
+    if any(event_type is EventType.RESOLVED for event_type, *_ in happened):
+        return _changed(course.ended(updated, now), now, *happened)
+    if incident.status is Status.RESOLVED:
+        return _changed(updated, now, *happened)
+    followed, news = course.followed(incident, updated, alerts, now)
+    if news:
+        happened.append((EventType.PAGED_AGAIN, alerts.source, news, ""))
+    return _changed(followed, now, *happened)
 
 
-def _beginnings(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
-    if incident.status is Status.RESOLVED and updated.firing and (alerts.fired or alerts.repeated):
+def _beginnings(
+    incident: Incident, updated: Incident, alerts: AlertsChanged, back: course.Reopening | None
+) -> Iterator[_Happened]:
+    if back is not None:
         resolved = f"it was resolved by {incident.resolved_by or 'hand'}"
         reason = "firing again" if alerts.fired else f"still firing after {resolved}"
-        yield EventType.REOPENED, alerts.source, f"{_count(updated.firing)} {reason}{_named(alerts)}.", ""
+        yield (
+            back.type,
+            alerts.source,
+            f"{course.count_alerts(updated.firing)} {reason}{_named(alerts)}.{back.note}",
+            "",
+        )
     elif alerts.fired:
-        yield EventType.ALERTS_FIRED, alerts.source, f"{_count(alerts.fired)} more firing{_named(alerts)}.", ""
+        yield (
+            EventType.ALERTS_FIRED,
+            alerts.source,
+            f"{course.count_alerts(alerts.fired)} more firing{_named(alerts)}.",
+            "",
+        )
     elif alerts.already_ended:
         yield (
             EventType.ALERTS_FIRED,
             alerts.source,
-            f"{_count(alerts.already_ended)} reported late, already ended{_named(alerts)}.",
+            f"{course.count_alerts(alerts.already_ended)} reported late, already ended{_named(alerts)}.",
             "",
         )
     if updated.truncated > incident.truncated:
-        yield EventType.ALERTS_FIRED, alerts.source, f"{alerts.source} left out {_count(updated.truncated)}.", ""
-    alive = incident.status is not Status.RESOLVED or alerts.fired or alerts.repeated
-    if alive and updated.firing and updated.severity.rank < incident.severity.rank:
+        yield (
+            EventType.ALERTS_FIRED,
+            alerts.source,
+            f"{alerts.source} left out {course.count_alerts(updated.truncated)}.",
+            "",
+        )
+    alive = incident.status is not Status.RESOLVED or back is not None
+    if alive and updated.firing and course.is_worse(incident, updated):
         yield EventType.SEVERITY_RAISED, alerts.source, f"Now {updated.severity}: {updated.title}", ""
 
 
@@ -181,27 +214,33 @@ def _reworded(incident: Incident, updated: Incident, alerts: AlertsChanged) -> I
     """What follows from another lead. A reopened incident is told anew, so nothing has eased there."""
     if incident.status is Status.RESOLVED or not updated.firing:
         return
-    if updated.severity.rank > incident.severity.rank:
+    if updated.severity.rank > incident.severity.rank and not incident.is_flapping:
         yield EventType.SEVERITY_LOWERED, alerts.source, f"Now {updated.severity}: {updated.title}", ""
     elif alerts.retold:
         said = f"It says now: {updated.title}" if updated.title != incident.title else "Its alert has other texts now."
         yield EventType.ALERTS_CHANGED, alerts.source, said, ""
     if alerts.heard_again and incident.course.unheard:
-        yield EventType.ALERTS_CHANGED, alerts.source, f"{_count(alerts.heard_again)} heard of again.", ""
+        yield EventType.ALERTS_CHANGED, alerts.source, f"{course.count_alerts(alerts.heard_again)} heard of again.", ""
 
 
 def _ends(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
     if not alerts.ended:
         return
-    because = f"{alerts.because} " if alerts.because else ""
-    if incident.status is not Status.RESOLVED and not updated.firing:
+    because, ended = f"{alerts.because} " if alerts.because else "", course.count_alerts(alerts.ended)
+    if incident.status is not Status.RESOLVED and not updated.firing and not incident.is_flapping:
         yield EventType.RESOLVED, alerts.source, f"{because}All alerts have ended.", ""
     elif updated.course.unheard and not incident.course.unheard:
-        said = f"{alerts.source} says that the group has ended, and nothing about {_count(updated.firing)}"
-        yield EventType.ALERTS_ENDED, alerts.source, f"{_count(alerts.ended)} ended. {said}.", ""
+        said = f"says that the group has ended, and nothing about {course.count_alerts(updated.firing)}"
+        yield EventType.ALERTS_ENDED, alerts.source, f"{ended} ended. {alerts.source} {said}.", ""
     else:
-        said = f"{because}{_count(alerts.ended)} ended, {updated.firing} still firing."
-        yield EventType.ALERTS_ENDED, alerts.source, said, ""
+        yield EventType.ALERTS_ENDED, alerts.source, f"{because}{ended} ended, {updated.firing} still firing.", ""
+
+
+def _looked_again(incident: Incident, transition: LookAgain, now: datetime) -> IncidentChange:
+    looked, event_type, reason = course.looked_again(incident, transition.quiet, now)
+    if event_type is None:
+        return IncidentChange(incident=looked)
+    return _changed(looked, now, (event_type, incident.source, reason, ""))
 
 
 def _by_person(incident: Incident, transition: PersonTransition, now: datetime) -> IncidentChange:
@@ -244,14 +283,19 @@ def _remark(transition: AddNote | PageSomeone) -> _Happened:
 def _acked(incident: Incident, transition: Acknowledge, now: datetime) -> IncidentChange:
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
-    if incident.status is Status.ACKED and incident.owner == transition.by:
+    if incident.owner == transition.by and not incident.awaits_ack:
         return IncidentChange(incident=incident)
     if incident.owner and not transition.human:
         return IncidentChange(incident=incident)
     message = f"{transition.name} has it."
-    if incident.owner and incident.owner != transition.by:
+    if incident.status is Status.ACKED and incident.owner == transition.by:
+        message = f"{transition.name} still has it, with {course.count_alerts(incident.firing)} firing."
+    elif incident.owner and incident.owner != transition.by:
         message = f"{transition.name} takes it over from {incident.owner}."
     taken = replace(incident, status=Status.ACKED, owner=transition.by)
+    taken = course.covering(taken, by=transition.name, places=transition.places, now=now)
+    if incident.page_is_due:
+        taken = replace(taken, look_at=None)
     return _changed(taken, now, (EventType.ACKED, transition.by, message, transition.via))
 
 
@@ -267,20 +311,13 @@ def _unacked(incident: Incident, transition: Unacknowledge, now: datetime) -> In
     returned = f"{transition.name} gave {whose}"
     told = f"{transition.name}{because}." if because else f"{returned}."
     happened = [(EventType.UNACKED, transition.by, f"Nobody has it now. {told}", transition.via)]
-    freed = replace(incident, status=Status.OPEN, owner=None)
-    if incident.course.covered is not None:
-        freed = replace(freed, course=replace(incident.course, covered=None))
+    freed = course.with_course(replace(incident, status=Status.OPEN, owner=None), covered=None)
     if had and transition.page_again:
-        freed = with_further_page(freed)
+        freed = course.with_further_page(freed)
         happened.append(
             (EventType.PAGED_AGAIN, transition.by, f"{returned}, and it pages again{because}.", transition.via)
         )
     return _changed(freed, now, *happened)
-
-
-def with_further_page(incident: Incident) -> Incident:
-    """The incident with one page more; the change that makes it has exactly one PAGED_AGAIN for it."""
-    return replace(incident, course=replace(incident.course, pages=incident.pages + 1))
 
 
 def _resolved(incident: Incident, transition: Resolve, now: datetime) -> IncidentChange:
@@ -290,10 +327,10 @@ def _resolved(incident: Incident, transition: Resolve, now: datetime) -> Inciden
     message = f"{transition.name} resolved it{where}."
     if incident.firing:
         again = "It opens again, and pages, when they are sent again."
-        message = f"{transition.name} resolved it{where} while {_count(incident.firing)} still fired. {again}"
-    done = replace(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
-    if done.course.unheard:
-        done = replace(done, course=replace(done.course, unheard=None))
+        message = (
+            f"{transition.name} resolved it{where} while {course.count_alerts(incident.firing)} still fired. {again}"
+        )
+    done = replace(course.forgotten(incident), status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
     return _changed(done, now, (EventType.RESOLVED, transition.by, message, transition.via))
 
 
@@ -301,18 +338,19 @@ def _reopened(incident: Incident, transition: Reopen, now: datetime) -> Incident
     if incident.status is not Status.RESOLVED:
         return IncidentChange(incident=incident)
     message = f"{transition.name} reopened it{f': {transition.because}' if transition.because else '.'}"
-    back = replace(incident, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
+    back = replace(course.forgotten(incident), status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
     return _changed(back, now, (EventType.REOPENED, transition.by, message, transition.via))
 
 
 def _assigned(incident: Incident, transition: Assign, now: datetime) -> IncidentChange:
     if transition.to == transition.by and not transition.in_pager:
-        return _acked(incident, Acknowledge(by=transition.by, name=transition.name, via=transition.via), now)
+        own = Acknowledge(by=transition.by, name=transition.name, via=transition.via, places=transition.places)
+        return _acked(incident, own, now)
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
     if incident.owner == transition.to and not transition.in_pager:
         return IncidentChange(incident=incident)
-    given = replace(incident, status=Status.OPEN, owner=transition.to)
+    given = course.with_course(replace(incident, status=Status.OPEN, owner=transition.to), covered=None)
     because = f": {transition.because.rstrip('.')}" if transition.because else ""
     message = f"{transition.name} assigned it to {transition.to}{because}."
     return _changed(given, now, (EventType.ASSIGNED, transition.by, message, transition.via))
@@ -409,10 +447,6 @@ def _rank(severity: Severity) -> int:
 def _opening(incident: Incident) -> str:
     more = f" (and {incident.total - 1} more)" if incident.total > 1 else ""
     return f"{incident.title}{more}"
-
-
-def _count(number: int) -> str:
-    return f"{number} alert" if number == 1 else f"{number} alerts"
 
 
 def _named(alerts: AlertsChanged) -> str:

@@ -6,7 +6,7 @@ messages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypedDict
 
@@ -50,9 +50,18 @@ class IncidentService:
     """Implements `command.IncidentOperations` for one request."""
 
     def __init__(
-        self, tx: Tx, request: Request, subscriptions: Sequence[Subscription], add_written: Callable[[Committed], None]
+        self,
+        tx: Tx,
+        request: Request,
+        subscriptions: Sequence[Subscription],
+        add_written: Callable[[Committed], None],
+        places_of: Callable[[Iterable[Mapping[str, str]]], tuple[str, ...]] = lambda _: (),
     ) -> None:
-        """`add_written`: called with what each change has written, to act on it after the commit."""
+        """`add_written`: called with what each change has written, to act on it after the commit.
+
+        `places_of`: the places of alerts with these labels, which an acknowledgement covers.
+        """
+        self._places_of = places_of
         self._tx = tx
         self._request = request
         self._by: _By = {"by": request.by.id, "name": request.by.display_name, "via": request.channel}
@@ -77,7 +86,7 @@ class IncidentService:
         if older and not human:
             raise _about_older_page(incident)
         by: _By = {**self._by, "via": ""} if older else self._by
-        return self._change(incident, Acknowledge(**by, human=human))
+        return self._change(incident, Acknowledge(**by, human=human, places=self._places(incident)))
 
     def unacknowledge(self, incident: Incident, reason: str) -> Incident:
         self._check_age(incident)
@@ -112,7 +121,9 @@ class IncidentService:
         self._check_age(incident)
         if self._in_pager and self._was_taken_since(incident):
             return self.add_note(incident, reason) if reason else incident
-        return self._change(incident, Assign(**self._by, to=person, because=reason, in_pager=self._in_pager))
+        places = self._places(incident)
+        given = Assign(**self._by, to=person, because=reason, in_pager=self._in_pager, places=places)
+        return self._change(incident, given)
 
     def set_severity(self, incident: Incident, severity: Severity) -> Incident:
         self._check_age(incident)
@@ -142,6 +153,10 @@ class IncidentService:
         self._change(
             incident, ActionReported(type=event_type, by=self._request.by.id, text=message, via=self._request.channel)
         )
+
+    def _places(self, incident: Incident) -> tuple[str, ...]:
+        """Where its alerts fire now."""
+        return self._places_of(self._tx.firing_labels(incident.id)) if incident.firing else ()
 
     def _check_age(self, incident: Incident) -> None:
         """Refuse a request from before the incident was opened again: a platform may deliver it hours late."""

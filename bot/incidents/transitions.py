@@ -5,10 +5,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
 from msgspec import Struct
 
 from bot.core.alert import Severity
 from bot.core.incident import EventType
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CourseRules:
+    """The settings' rules for what pages again, and for incidents that flap (`incidents.course`)."""
+
+    #: An acknowledgement covers less than this many times the alerts that fired when it was given, or fewer than
+    #: `at_least` more ...
+    factor: float = 2
+    at_least: int = 3
+    later: timedelta = timedelta(hours=1)  #: ... and firings that began no longer than this after it.
+    reopenings: int = 3  #: so many of them within the next make an incident flap
+    within: timedelta = timedelta(hours=1)
+    quiet: timedelta = timedelta(minutes=15)  #: an incident that flaps is over when nothing has fired for so long
+
+
+USUAL_COURSE_RULES = CourseRules()
+#: Where `incidents.place_labels` is not set.
+PLACE_LABELS = ("cluster", "region", "namespace")
 
 
 class LeadAlert(Struct, frozen=True, kw_only=True, gc=False):
@@ -39,6 +61,11 @@ class AlertsChanged(Struct, frozen=True, kw_only=True, gc=False):
     because: str = ""  #: why the bot itself ended them
     titles: tuple[str, ...] = ()  #: a few titles, for the timeline
     truncated: int | None = None  #: how many alerts the sender left out; None when it did not say
+    came_back: int = 0  #: of `fired`, alerts that had ended in this incident a moment before
+    no_page_until: datetime | None = None  #: if all that fired came back: until then they page nobody again
+    places: tuple[str, ...] = ()  #: of an acknowledged incident: where the alerts of the delivery fire
+    began_last: datetime | None = None  #: of an acknowledged incident: the latest start of those that fired anew
+    rules: CourseRules = USUAL_COURSE_RULES
 
 
 class KeepUnheard(Struct, frozen=True, kw_only=True, gc=False):
@@ -55,6 +82,7 @@ class Acknowledge(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     via: str
     human: bool = True  #: False for a platform's automation, which never takes an incident from a person
+    places: tuple[str, ...] = ()  #: where its alerts fire now
 
 
 class Unacknowledge(Struct, frozen=True, kw_only=True, gc=False):
@@ -109,6 +137,7 @@ class Assign(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     via: str
     to: str
+    places: tuple[str, ...] = ()  #: where its alerts fire now, for whoever assigns it to themselves
     because: str = ""
     in_pager: bool = False  #: it was assigned in a pager, which pages `to` now, even where that is `by`
 
@@ -151,5 +180,11 @@ class ActionReported(Struct, frozen=True, kw_only=True, gc=False):
     via: str
 
 
+class LookAgain(Struct, frozen=True, kw_only=True, gc=False):
+    """The time has come that the incident was to be looked at again (`Incident.look_at`)."""
+
+    quiet: timedelta = USUAL_COURSE_RULES.quiet  #: for how long nothing has fired, if it flaps
+
+
 PersonTransition = Acknowledge | Unacknowledge | Resolve | Reopen | Assign | SetSeverity | AddNote | PageSomeone
-Transition = AlertsChanged | KeepUnheard | DeliveryFailed | ActionReported | PersonTransition
+Transition = AlertsChanged | KeepUnheard | LookAgain | DeliveryFailed | ActionReported | PersonTransition

@@ -152,6 +152,8 @@ def _notes(incident: Incident, lead: AlertView | None, runs: Sequence[RunStatus]
         yield f"Value: {value_of(lead.notes)}"
     if incident.unheard_clause:
         yield incident.unheard_clause
+    if incident.is_flapping:
+        yield incident.firing_words.capitalize()
     if incident.truncated:
         yield f"{incident.truncated} more alerts were not sent by {incident.source}"
     counts = run_state.count_unfinished(runs)
@@ -206,7 +208,7 @@ def _holder(incident: Incident, names: Mapping[str, str], on_call: Sequence[Cont
 def _buttons(incident: Incident, alerts: Sequence[AlertView], *, can_silence: bool) -> dict[str, str]:
     if incident.status is Status.RESOLVED:
         return {}
-    buttons = {} if incident.status is Status.ACKED else {"Acknowledge": f"ack {incident.marked}"}
+    buttons = {"Acknowledge": f"ack {incident.marked}"} if incident.awaits_ack else {}
     buttons["Resolve"] = f"resolve {incident.marked}"
     silenced = _silence(alerts) if can_silence else ""
     return buttons | ({"Silence 2h": silenced} if silenced else {})

@@ -5,8 +5,8 @@
 | opened                       | posted        | -    | trigger      |
 | passed (opened as resolved)  | posted        | -    | -            |
 | acked, resolved, reopened    | edited        | yes  | the same     |
-| worsened                     | edited        | yes  | trigger      |
-| paged again                  | edited        | yes  | trigger      |
+| worsened, paged again        | edited        | yes  | trigger      |
+| refired                      | edited        | yes  | -            |
 | eased, assigned, paged       | edited        | yes  | -            |
 | unacked                      | edited        | yes  | -            |
 | noted, undelivered           | edited        | yes  | -            |

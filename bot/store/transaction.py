@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
+import msgspec
 from msgspec.structs import replace
 
 from bot.core.alert import Alert, EpisodeState
@@ -136,10 +137,11 @@ class Tx:
         """When it was last opened or reopened."""
         return moment_or_none(
             self.sql.scalar(
-                "SELECT max(at) FROM event WHERE incident_id = ? AND what IN (?, ?)",
+                "SELECT max(at) FROM event WHERE incident_id = ? AND what IN (?, ?, ?)",
                 incident_id,
                 str(EventType.OPENED),
                 str(EventType.REOPENED),
+                str(EventType.REFIRED),
             )
         )
 
@@ -158,6 +160,23 @@ class Tx:
             limit,
         )
         return [incident_of(row) for row in rows]
+
+    def due_incidents(self, limit: int = 200) -> list[Incident]:
+        """Those whose `look_at` has come, the oldest first."""
+        rows = self.sql.rows(
+            f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.look_at IS NOT NULL AND i.look_at <= ?"
+            " ORDER BY i.look_at, i.id LIMIT ?",
+            micros(self.now),
+            limit,
+        )
+        return [incident_of(row) for row in rows]
+
+    def firing_labels(self, incident_id: int, limit: int = 2000) -> list[dict[str, str]]:
+        """The labels of its firing alerts."""
+        rows = self.sql.rows(
+            "SELECT labels FROM alert WHERE incident_id = ? AND firing = 1 LIMIT ?", incident_id, limit
+        )
+        return [msgspec.json.decode(row[0], type=dict[str, str]) for row in rows]
 
     def put_incidents(self, incidents: Sequence[Incident]) -> None:
         rows = [incident_row(one) for one in incidents]
@@ -206,7 +225,7 @@ class Tx:
         )
         return found is not None
 
-    def doubted_alerts(self, before: datetime, limit: int = 500) -> list[Alert]:
+    def doubted_alerts(self, before: datetime, limit: int = 5000) -> list[Alert]:
         """Ended episodes that were received as firing again before then, as the alerts to ingest if they do fire."""
         rows = self.sql.rows(
             f"SELECT {SELECT_ALERT} WHERE a.doubted_at IS NOT NULL AND a.doubted_at < ? LIMIT ?",

@@ -65,6 +65,9 @@ class IncidentOut(BaseModel):
     firing: int
     total: int
     truncated: int
+    flapping: str = Field(
+        description='"flapping: 4 times in 12 min" while it is held open until its alerts are quiet, else "".'
+    )
 
 
 class AlertOut(BaseModel):
@@ -255,7 +258,8 @@ def _in_full(seen: Reader, incident_id: int, mark: str) -> bytes | None:
 
 
 def _fields(incident: Incident) -> dict[str, object]:
-    return {name: getattr(incident, name) for name in IncidentOut.model_fields}
+    same = {name: getattr(incident, name) for name in IncidentOut.model_fields if name != "flapping"}
+    return {**same, "flapping": incident.flapping_words}
 
 
 def _alert(row: AlertView) -> AlertOut:

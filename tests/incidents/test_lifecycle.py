@@ -11,7 +11,7 @@ from bot.core.alert import Severity
 from bot.core.errors import Rejected
 from bot.core.incident import EventType, Incident, Status
 from bot.core.incident_marker import micros_of
-from bot.incidents import lifecycle
+from bot.incidents import course, lifecycle
 from bot.incidents.transitions import (
     Acknowledge,
     AddNote,
@@ -220,7 +220,7 @@ def test_the_dedup_key_is_what_alertmanagers_own_notifier_computes() -> None:
 
 def test_each_further_page_has_a_key_of_its_own_that_no_other_incident_has() -> None:
     first = fresh(key='{}:{alertname="Hello"}')
-    second = lifecycle.with_further_page(first)
+    second = course.with_further_page(first)
     later = replace(second, id=2)
 
     assert first.current_page_key == first.page_key == second.page_key_at(1)
@@ -233,7 +233,7 @@ def test_each_further_page_has_a_key_of_its_own_that_no_other_incident_has() -> 
     "key", ["", "x", "{page}-2", "{page}-02-{mark}", "{page}-1-{mark}", "{page}-3-{mark}", "{page}-2-{page}"]
 )
 def test_a_key_that_no_page_had_is_of_no_page(key: str) -> None:
-    twice = lifecycle.with_further_page(OPEN)
+    twice = course.with_further_page(OPEN)
 
     assert twice.page_number_of(twice.page_key) == 1
     assert twice.page_number_of(twice.current_page_key) == 2

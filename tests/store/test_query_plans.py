@@ -107,7 +107,13 @@ def _a_night(house: House) -> None:
     house.drain()
     house.clock.pass_by(seconds=50)
     watch = house.watch
-    for tick in (watch.release_leases, watch.report_late_pages, watch.accept_doubted_alerts, watch.correct_deadlines):
+    for tick in (
+        watch.release_leases,
+        watch.report_late_pages,
+        watch.accept_doubted_alerts,
+        watch.look_at_due_incidents,
+        watch.correct_deadlines,
+    ):
         tick()
     _a_channel_in_trouble(house)
     with house.store.read() as reading:

@@ -422,3 +422,44 @@ def test_an_older_page_that_can_never_be_closed_holds_up_nothing(
 
     assert [one.status for one in night.fake.alerts] == ["acknowledged", "acknowledged"]
     assert "The one before it could not be closed" in caplog.text
+
+
+def cycles(night: Night, count: int) -> None:
+    house = night.house
+    for _ in range(count):
+        at = house.clock()
+        for firing in (True, False):
+            house.hears(alert(starts_at=at, firing=firing, ends_at=None if firing else house.clock()))
+            for _ in range(12):
+                house.clock.pass_by(seconds=5)
+                house.watch.look_at_due_incidents()
+            night.sends()
+
+
+def test_thirty_cycles_are_one_page_after_the_first_firing_and_it_is_resolved_once(night: Night) -> None:
+    cycles(night, 30)
+    held = [one.action for one in night.fake.story]
+    night.house.clock.pass_by(minutes=20)
+    night.house.watch.look_at_due_incidents()
+    night.sends()
+
+    assert len(night.house.incidents()) == 1
+    assert held == ["trigger", "resolve", "resolve", "resolve", "trigger"]
+    assert [one.action for one in night.fake.story] == [*held, "resolve"]
+    assert {one.key for one in night.fake.story} == {night.house.incident().page_key}
+
+
+def test_growth_after_the_acknowledgement_is_a_page_of_its_own_in_place_of_the_first(night: Night) -> None:
+    night.fires("A")
+    night.says("ack 1")
+    night.fires("A", "B", "C", "D")
+    first, second = night.house.incident().page_key, night.key()
+    between = [night.fake.alert(first).status, night.fake.alert(second).status]
+    night.there("acknowledged")
+    acked = night.fake.alert(second).status
+    night.ends("A", "B", "C", "D")
+
+    assert first != second
+    assert (between, acked) == (["resolved", "triggered"], "acknowledged")
+    assert night.told()[-2:] == ["Ana still has it, with 4 alerts firing.", "All alerts have ended."]
+    assert [night.fake.alert(first).status, night.fake.alert(second).status] == ["resolved", "resolved"]
