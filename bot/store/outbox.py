@@ -207,7 +207,7 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         incident=incident,
         event=None if event_row is None else event_of(event_row),
         ref=ref,
-        alerts=() if kind == MessageKind.LINE else tuple(alerts_of(tx.sql, incident_id, MOST_ALERTS)),
+        alerts=() if kind == MessageKind.LINE else _alerts_of(tx, incident),
         runs=tuple(run_states.about(tx.sql, incident_id, _RUNS)) if acted and kind == MessageKind.CARD else (),
         version=version,
         attempts=attempts,
@@ -230,6 +230,11 @@ def _as_of_page(tx: Tx, incident: Incident, event_id: int) -> Incident:
         str(EventType.PAGED_AGAIN),
     )
     return replace(incident, course=replace(incident.course, pages=incident.pages - int(later or 0)))
+
+
+def _alerts_of(tx: Tx, incident: Incident) -> tuple[AlertView, ...]:
+    """The alert that names the incident is among them, however many fire."""
+    return tuple(alerts_of(tx.sql, incident.id, MOST_ALERTS, incident.lead.rpartition("|")[2]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -166,12 +166,14 @@ class Reader:
         return {row[0]: (row[1], moment(row[2])) for row in rows}
 
 
-def alerts_of(sql: Sql, incident_id: int, limit: int) -> list[AlertView]:
-    """As `Reader.alerts`."""
+def alerts_of(sql: Sql, incident_id: int, limit: int, lead: str = "") -> list[AlertView]:
+    """As `Reader.alerts`; of those that fire, the one with the fingerprint `lead` comes first."""
     rows = sql.rows(
         "SELECT source, fingerprint, firing, labels, notes, starts_at, ended_at, link FROM alert"
-        " WHERE incident_id = ? ORDER BY firing DESC, starts_at, id LIMIT ?",
+        " WHERE incident_id = ?"
+        " ORDER BY firing DESC, CASE WHEN fingerprint = ? THEN 0 ELSE 1 END, starts_at, id LIMIT ?",
         incident_id,
+        lead,
         limit,
     )
     return [_alert(row) for row in rows]
