@@ -34,7 +34,8 @@ ENV PATH=/opt/vakhta/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     VAKHTA_CONFIG=/etc/vakhta/vakhta.yaml
-# The only place that is written to, and only with SQLite: store.url sqlite:////var/lib/vakhta/vakhta.db
+# The only place that is written to, and only with SQLite: store.url sqlite:////var/lib/vakhta/vakhta.db (a relative path
+# would start from the settings file's folder, which is read-only here).
 VOLUME /var/lib/vakhta
 WORKDIR /var/lib/vakhta
 USER 10001:10001

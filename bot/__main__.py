@@ -18,17 +18,20 @@ from pathlib import Path
 from types import ModuleType
 
 from bot.app import interpreter
+from bot.app.cli.verbs import chat_verbs
 from bot.config.faults import InvalidSettings, SettingsFault
+from bot.config.secrets import PLAIN_TEXT
 from bot.config.settings import Settings, read_settings
 from bot.core.errors import Rejected
 from bot.core.request import Reply
-from bot.lib import logs, terminal
+from bot.lib import logs, quiet_packages, terminal
 from bot.lib.redact import redact
 from bot.lib.settings_fields import PlugSection
 
 _REFUSED = 1
 _BAD_SETTINGS = 78
 _INTERRUPTED = 130
+_SHELLS = ("bash", "zsh", "fish")
 
 _logger = logging.getLogger("bot")
 
@@ -36,9 +39,12 @@ _logger = logging.getLogger("bot")
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 refused, 2 usage error, 78 faulty settings. `audit verify` has more."""
     logs.guard()
-    given, unknown = _parser().parse_known_args(argv)
+    quiet_packages.hide_deprecations()
+    parser, words = _parser(), list(sys.argv[1:] if argv is None else argv)
+    _refuse_early_option(parser, words)
+    given, unknown = parser.parse_known_args(words)
     if unknown:
-        given.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        given.parser.error(given.parser.unknown(unknown))
     command: Callable[[argparse.Namespace], int] = given.command
     try:
         return command(given)
@@ -64,10 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> terminal.Parser:
+    """The parser of the whole command line."""
     parser = terminal.Parser(
         prog="vakhta", description="Vakhta takes alerts, notifies people and runs the actions that they approve."
     )
+    parser.elsewhere = {verb: f"vakhta ask {verb}" for verb in chat_verbs()}
     parser.add_argument("--version", action="version", version=f"vakhta {version('vakhta')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     where = terminal.Parser(add_help=False)
@@ -79,43 +87,72 @@ def _parser() -> argparse.ArgumentParser:
         help="the settings file, YAML (default: $VAKHTA_CONFIG, or vakhta.yaml)",
     )
 
-    def add(name: str, text: str, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    def add(name: str, text: str, command: Callable[[argparse.Namespace], int]) -> terminal.Parser:
         sub = commands.add_parser(name, help=text, description=text, parents=[where])
         sub.set_defaults(command=command, parser=sub)
         return sub
 
     add("run", "Run the bot: take alerts, notify people, handle commands.", _run)
-    check = add("check", "Check the settings: list every fault, or what would start.", _check)
-    text = "ask all clusters, or only NAME, what the bot may do there, and print the missing Roles"
-    check.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
-    text = "show the incident and the messages that this payload of a source would give; - reads it from stdin"
-    check.add_argument("--payload", type=Path, metavar="FILE", help=text)
-    text = "the source that the payload of --payload comes from (default: %(default)s)"
-    check.add_argument("--source", default="alertmanager", metavar="NAME", help=text)
-    add("ask", "Run one chat command as the person at this keyboard.", _ask).add_argument("words", nargs="+")
+    _add_checks(add("check", "Check the settings: list every fault, or what would start.", _check))
+    ask = add("ask", "Run one chat command as the person at this keyboard.", _ask)
+    ask.add_argument("words", nargs="+", help="the command, such as: ack 42. `vakhta ask help` lists them")
     add("migrate", "Migrate the database to this version.", _migrate)
     schema = commands.add_parser("schema", help="Write the JSON schema of the settings, for editors.")
     schema.add_argument("to", nargs="?", type=Path, default=Path("deploy/config/vakhta.schema.json"))
     schema.set_defaults(command=_schema, parser=schema)
+    _add_completion(commands)
     text = "Verify, export and manage the audit log."
     audit = commands.add_parser("audit", help=text, description=text)
     audit.fill = lambda: importlib.import_module("bot.app.cli.audit").add_to(audit, where)
     return parser
 
 
+def _add_completion(commands: argparse._SubParsersAction[terminal.Parser]) -> None:
+    text = "Print the script by which a shell completes this command line."
+    how = 'For one shell: eval "$(vakhta completion bash)", or: vakhta completion fish | source'
+    completion = commands.add_parser("completion", help=text, description=f"{text} {how}")
+    completion.add_argument("shell", metavar="SHELL", choices=_SHELLS, help=", ".join(_SHELLS))
+    completion.set_defaults(command=_completion, parser=completion)
+
+
+def _refuse_early_option(parser: terminal.Parser, words: Sequence[str]) -> None:
+    """argparse would take the value of an option before the command for the command."""
+    if words and words[0].startswith("--") and not parser.has_option(words[0]):
+        flag = words[0].partition("=")[0]
+        parser.error(f"{flag} must follow a command, as in: vakhta check --config FILE. Nothing was done.")
+
+
+def _add_checks(check: argparse.ArgumentParser) -> None:
+    """What `check` does instead of saying what would start."""
+    instead = check.add_mutually_exclusive_group()
+    text = "ask all clusters, or only NAME, what the bot may do there, and print the missing Roles"
+    instead.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
+    text = "ask the providers whether tokens, channels and addresses work; sends nothing and pages nobody"
+    instead.add_argument("--live", action="store_true", help=text)
+    text = "show the incident and the messages that this payload of a source would give; - reads it from stdin"
+    instead.add_argument("--payload", type=Path, metavar="FILE", help=text)
+    text = "the source that the payload of --payload comes from (default: %(default)s)"
+    check.add_argument("--source", default="alertmanager", metavar="NAME", help=text)
+
+
 def _run(given: argparse.Namespace) -> int:
     interpreter.set_up()
     settings, warnings = read_settings(given.config, os.environ)
     logs.start(confidential=settings.confidential)
-    for warning in warnings if not settings.local_operator else ():
-        _logger.warning("%s", warning)
+    for warning in warnings:
+        if not (settings.local_operator and warning.message == PLAIN_TEXT):
+            _logger.warning("%s", warning)
     _app().run(settings)
     return 0
 
 
 def _check(given: argparse.Namespace) -> int:
-    settings, warnings = read_settings(given.config, os.environ)
+    settings, warnings = read_settings(given.config, os.environ, files_too=True)
     _print_warnings(warnings)
+    if given.live:
+        asked = importlib.import_module("bot.app.cli.live_check").check(settings)
+        terminal.out("\n".join(map(terminal.printable, asked.lines)))
+        return 0 if asked.whole else _BAD_SETTINGS
     if given.cluster is not None:
         report = importlib.import_module("bot.app.cli.cluster_check").check(settings, given.cluster)
         terminal.out(report.text)
@@ -140,9 +177,11 @@ def _read_payload(path: Path) -> bytes:
 
 
 def _ask(given: argparse.Namespace) -> int:
-    settings, _ = read_settings(given.config, os.environ)
-    logs.start(confidential=settings.confidential)
-    reply: Reply = _app().ask(settings, " ".join(given.words))
+    with interpreter.loading():
+        settings, _ = read_settings(given.config, os.environ)
+        logs.start(confidential=settings.confidential)
+        ask = importlib.import_module("bot.app.cli.ask").ask
+    reply: Reply = ask(settings, " ".join(given.words), given.config)
     terminal.out(reply.text)
     return 0 if reply.ok else _REFUSED
 
@@ -151,6 +190,11 @@ def _migrate(given: argparse.Namespace) -> int:
     settings, _ = read_settings(given.config, os.environ)
     logs.start(confidential=settings.confidential)
     _app().migrate(settings)
+    return 0
+
+
+def _completion(given: argparse.Namespace) -> int:
+    terminal.out(importlib.import_module("bot.app.cli.completion").script(_parser(), given.shell), end="")
     return 0
 
 

@@ -21,7 +21,7 @@ _MANUAL = Manual(
     topic=Topic.INCIDENTS,
     examples=("ack {incident}", "ack"),
     details="Everybody sees that you have it. In an incident's thread the number may be left out.",
-    way_back="`assign {incident} {person}` gives it to somebody else.",
+    way_back="`unack {incident}` gives it back, `assign {incident} {person}` gives it to somebody else.",
 )
 
 
@@ -36,7 +36,7 @@ class AckCommand:
 
     def run(self, request: Request, args: AckArgs, context: CommandContext) -> Reply:
         before = context.incidents.get(args.incident)
-        if before.status is Status.ACKED and before.owner == request.by.id:
+        if before.status is Status.ACKED and before.owner == request.by.id and not before.awaits_ack:
             return Reply(text=f"Incident {before.id} is already yours.")
         after = context.incidents.acknowledge(before)
         return Reply(text=f"Incident {before.id} is yours: {after.title}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.chatops.arguments import IncidentNumber, Person
+from bot.chatops.arguments import FreeText, IncidentNumber, Keyword, Person
 from bot.core.command import CommandContext
 from bot.core.incident import Status
 from bot.core.manual import Manual, Topic
@@ -16,6 +16,7 @@ from bot.core.request import Reply, Request
 class AssignArgs:
     incident: Annotated[int, IncidentNumber()]
     person: Annotated[str, Person()]
+    because: Annotated[str, FreeText(max_length=1000, question="Why?"), Keyword("because")] = ""
 
 
 _MANUAL = Manual(
@@ -29,7 +30,7 @@ _MANUAL = Manual(
 @dataclass(frozen=True)
 class AssignCommand:
     verb: str = "assign"
-    usage: str = "assign <incident> <person>"
+    usage: str = "assign <incident> <person> [because <text>]"
     summary: str = "give an incident to a person"
     manual: Manual = _MANUAL
     args: type[AssignArgs] = AssignArgs
@@ -37,9 +38,9 @@ class AssignCommand:
 
     def run(self, request: Request, args: AssignArgs, context: CommandContext) -> Reply:
         before = context.incidents.get(args.incident)
-        if before.owner == args.person and before.status is not Status.RESOLVED:
+        after = context.incidents.assign(before, args.person, args.because)
+        if after.version == before.version:
             return Reply(text=f"Incident {before.id} is already assigned to {args.person}; it is {before.status}.")
-        after = context.incidents.assign(before, args.person)
         if after.status is Status.ACKED:
             return Reply(text=f"Incident {after.id} is yours: {after.title}")
         return Reply(text=f"Incident {after.id} is assigned to {args.person}; it stays open until they acknowledge it.")

@@ -37,7 +37,8 @@ class IncidentsCommand:
 
 def incident_line(one: Incident) -> str:
     """One incident in a list."""
-    return f"#{one.id} {one.severity} {one.status}{owner_clause(one)}: {one.title} ({one.firing} firing)"
+    firing = one.firing_words + (f"; {one.unheard_clause}" if one.unheard_clause else "")
+    return f"#{one.id} {one.severity} {one.status}{owner_clause(one)}: {one.title} ({firing})"
 
 
 def owner_clause(one: Incident) -> str:

@@ -37,7 +37,7 @@ FOLDER = Path(__file__).parent / "fixtures" / "before"
 #: When the bot wrote the last of it.
 LEFT_AT = datetime(2025, 6, 2, 14, 30, tzinfo=UTC)
 #: Keys of the API whose values are made of what is stored, and are not themselves stored.
-_SENTENCES = frozenset({"why", "why_not", "todo"})
+_SENTENCES = frozenset({"why", "why_not", "todo", "next_try_at"})
 
 #: Ana asks, Bo breaks the glass, Cy approves and settles; a plan of Bo's needs two more people.
 RULES = AlertRules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))

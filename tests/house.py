@@ -35,7 +35,7 @@ from bot.core.action import Tools
 from bot.core.alert import Alert, AlertBatch, Severity
 from bot.core.audit import Code
 from bot.core.channel import AccountVerifier, Channel, Gateway, GroupPlatform, RateLimit, WebhookResponse
-from bot.core.errors import Rejected, Undelivered
+from bot.core.errors import Refusal, Rejected, Undelivered
 from bot.core.incident import Committed, Event, EventType, Incident
 from bot.core.message import MessageKind, Notification, Subscription
 from bot.core.plan import Risk
@@ -123,12 +123,16 @@ class Mouthpiece:
     local: bool = False
     ignores_above: int | None = None
     problem: str | None = None  #: what its health check says
+    title: str = ""  #: its name, capitalized, where none is given
     given: list[Notification] = field(default_factory=list)
     fail_with: list[Exception] = field(default_factory=list)
     meanwhile: list[Callable[[], object]] = field(
         default_factory=list
     )  #: called while a notification is being sent, one for each
     busy: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        self.title = self.title or self.name.capitalize()
 
     def deliver(self, notice: Notification) -> str | None:
         assert not self.busy(), "a channel was called inside a transaction"
@@ -192,9 +196,12 @@ class House:
         self.slack = Mouthpiece("slack", chat)
         self.telegram = Mouthpiece("telegram", chat)
         paged = frozenset(
-            {EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED, EventType.ACKED, EventType.RESOLVED}
+            {EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED, EventType.PAGED_AGAIN, EventType.ACKED}
+            | {EventType.RESOLVED}
         )
-        self.pagerduty = Mouthpiece("pagerduty", frozenset({MessageKind.PAGE}), event_types=paged, pages=True)
+        self.pagerduty = Mouthpiece(
+            "pagerduty", frozenset({MessageKind.PAGE}), event_types=paged, pages=True, title="PagerDuty"
+        )
         self.channels = [self.slack, self.telegram, self.pagerduty]
         for one in self.channels:
             one.busy = self.store.writing
@@ -235,6 +242,7 @@ class House:
             self.store,
             self.channels,
             report_failure=partial(undelivered.report_undelivered, subscriptions=mouths),
+            report_channel=partial(undelivered.report_channel, subscriptions=mouths),
             cards=self.cards,
             on_commit=self.written.append,
             patience=Backoff(initial=timedelta(seconds=1), maximum=timedelta(seconds=1)),
@@ -244,7 +252,8 @@ class House:
             subscriptions=mouths,
             on_commit=self.written.append,
             take=lambda delivered, done: done(self.hears_all(delivered)[0]),
-            late_copy=timedelta(minutes=5),
+            late_copy=rules.late_copy,
+            quiet=rules.course.quiet,
         )
         self.intake.start()
 
@@ -455,8 +464,10 @@ def verbs_listed(text: str) -> set[str]:
     return {line.partition(":")[0] for line in text.splitlines() if ": " in line}
 
 
-def down(said: str = "503", *, permanent: bool = False, after: timedelta | None = None) -> Undelivered:
-    return Undelivered(said, permanent=permanent, retry_after=after)
+def down(
+    said: str = "503", *, permanent: bool = False, after: timedelta | None = None, refused: Refusal | None = None
+) -> Undelivered:
+    return Undelivered(said, permanent=permanent, retry_after=after, refused=refused)
 
 
 def into(answer: Future[IntakeResult]) -> Callable[[IntakeResult | Exception], None]:

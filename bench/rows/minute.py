@@ -17,13 +17,18 @@ from bench.payload import group_key
 from bench.rows.page import critical
 from bench.rows.storm import GROUPS, requests
 from bench.table import Line, Verdict, at_least, worst
+from bot.store import outbox
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quota:
-    """What a platform lets through: at most `count` in any `per_s`, for every pair."""
+    """What a platform lets through: at most `count` in any `per_s`, for every pair.
+
+    `kept`: how many of them the bot reserves for the next critical incident, and leaves unused for other messages.
+    """
 
     windows: tuple[tuple[int, float], ...]
+    kept: int = 0
 
     def soonest(self, ready: list[float]) -> list[float]:
         """When each of these, in order, could leave at the soonest."""
@@ -40,10 +45,15 @@ class Quota:
         """How many fit into that time when there is always something to send."""
         return sum(at < seconds for at in self.soonest([0.0] * 1000))
 
+    def usable(self, seconds: float, critical: int) -> int:
+        """The same, without the reserve that so many critical incidents do not use up."""
+        places = self.places(seconds)
+        return max(places - self.kept, min(places, critical))
+
 
 _QUOTAS = {
     "slack": Quota(windows=((1, 1.0),)),
-    "telegram": Quota(windows=((1, 1.0), (20, 60.0))),
+    "telegram": Quota(windows=((1, 1.0), (20, 60.0)), kept=outbox.reserved(20)),
     "pagerduty": Quota(windows=((120, 60.0),)),
 }
 #: Requests that use a place and put something before people's eyes.
@@ -109,7 +119,7 @@ def _told(
     return Told(
         name=name,
         sent=sum(begin <= receipt.at < begin + seconds for receipt in went),
-        places=min(GROUPS, _QUOTAS[name].places(seconds)),
+        places=min(GROUPS, _QUOTAS[name].usable(seconds, len(chosen))),
         refused=sum(receipt.status == 429 for receipt in received),
         last=max(firsts[mark] for mark in marks) if all(mark in firsts for mark in marks) else None,
         optimum=_QUOTAS[name].soonest(ready)[-1],
@@ -131,6 +141,6 @@ def _line(told: list[Told], faults: list[str], seconds: float, urgent: int) -> L
         aim="99 %",
         reached="; ".join([*parts, f"{refused} answers 429{by}", *faults[:2]]),
         verdict=Verdict.FAILED if faults else Verdict.SHORT if refused else verdict,
-        bound="the platforms' quotas and our margin under them",
+        bound="the platforms' quotas and our margin under them; Telegram's places without the reserve for criticals",
         numbers={"told": told, "faults": faults},
     )

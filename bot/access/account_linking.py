@@ -23,7 +23,7 @@ from bot.core.request import Principal, Reply, Request
 from bot.notifications.sender import LONGEST_RETRY
 from bot.store import account_links, account_messages, audit_log
 from bot.store.account_messages import AccountMessage, MessageQueue
-from bot.store.engine import Store
+from bot.store.engine import Store, Unavailable
 from bot.store.sql import Sql
 from bot.store.transaction import Tx
 
@@ -65,6 +65,21 @@ class AccountLinking:
             holder = self._holder(reading.sql, (channel, account))
             who = self._people.persons.get(holder or "")
             return None if who is None else self._with_groups(reading.sql, who)
+
+    def account_of(self, store: Store, person: str, channel: str) -> str:
+        """The person's account in that channel, by the settings or by a link; "" if there is none.
+
+        Also "" if the database does not answer: a message in which nobody is mentioned is better than none.
+        """
+        settled = self._people.account_of(person, channel)
+        if settled is not None or channel not in self._places:
+            return settled or ""
+        try:
+            with store.read() as reading:
+                return self._account_of(reading.sql, person, channel) or ""
+        except Unavailable as trouble:
+            logger.warning("a linked account was not looked up", extra={"place": channel, "why": str(trouble)})
+            return ""
 
     def principal_of(self, sql: Sql, person: str) -> Principal | None:
         """The person with that id, with the roles of now; None if the settings have none."""

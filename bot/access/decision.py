@@ -1,8 +1,9 @@
 """Decides whether a person may do something: one pure decision from person, permission, policy and context.
 
 The promise: nothing is allowed without a rule that allows it, a rule that denies beats all that allow, and the reason
-names the rule, or what is missing and who could do it. Two rights come before the rules: the verbs that every known
-person may use (`policy.ALWAYS_ALLOWED`), and to acknowledge an incident that one is paged for.
+names the rule, or what is missing and who could do it. Three rights come before the rules: the verbs that every known
+person may use (`policy.ALWAYS_ALLOWED`), to acknowledge an incident that one is on call for, and to tell of what has
+happened in a pager already (docs/decisions/0010).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from bot.lib.time_windows import has_no_end, open_until
 
 _MOST_NAMED = 3  #: people or rules in one sentence
 ACK, LINK, YES = "ack", "link", "yes"
+#: What a pager tells of. It changes incidents here, and nothing else.
+_IN_PAGER = frozenset({ACK, "unack", "resolve", "reopen", "assign", "note"})
 
 
 def decide(who: Principal, wanted: Permission, policy: Policy, context: Context) -> Decision:
@@ -64,6 +67,8 @@ def _before_the_rules(who: Principal, wanted: Permission, context: Context) -> D
         return Decision(allowed=True, reason="Every known person may.")
     if _is_paged(wanted, context):
         return Decision(allowed=True, reason="Allowed: a person who is paged for an incident may acknowledge it.")
+    if context.paged and wanted.verb in _IN_PAGER:
+        return Decision(allowed=True, reason="Allowed: it has happened in the pager already.")
     return None
 
 

@@ -21,8 +21,8 @@ from bot.lib.text import TextMatcher, glob_matcher
 ALWAYS_ALLOWED = frozenset({"whoami", "help", "link", "unlink"})
 _VIEWER = ("show *", "incidents", "home", "approvals", "whoami", "help", "silences", "glass", "status *")
 _RESPONDER = (
-    "ack", "resolve", "reopen", "assign", "note", "severity", "page", "silence", "unsilence", "runs",
-    "break-glass",
+    "ack", "unack", "resolve", "reopen", "assign", "note", "severity", "page", "resend", "silence", "unsilence",
+    "runs", "break-glass",
 )  # fmt: skip
 
 #: The allowing rules of built-in roles; a role of the same name in the settings replaces them.

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.core.alert import Alert, Severity
-from bot.incidents.transitions import LeadAlert
-from bot.notifications.alert_texts import name_of, summary_of
-from bot.notifications.places import PLACE_ORDER, cut, where
+from bot.core.severity_words import NEVER_PAGED, fold, severity_of
+from bot.incidents.transitions import PLACE_LABELS, USUAL_COURSE_RULES, CourseRules, LeadAlert
+from bot.notifications.alert_texts import name_of, summary_of, unsaid
+from bot.notifications.places import PLACE_ORDER, cut, own_service, where
 from bot.notifications.templates import TITLE, AlertFacts, Templates
 
 _TITLE = 200
+_PLACE = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +30,7 @@ class Service:
 class AlertRules:
     """The settings' rules for alerts."""
 
-    severities: Mapping[str, Severity]  #: value of a label in lower case -> severity
+    severities: Mapping[str, Severity]  #: value of a label, as `severity_words.fold` gives it -> severity
     severity_labels: Sequence[str] = ("severity", "priority", "level")
     services: Sequence[Service] = ()
     place_order: Sequence[str] = PLACE_ORDER  #: the labels that say where, from the widest place to the narrowest
@@ -37,19 +39,32 @@ class AlertRules:
     reopen_within: timedelta = timedelta(
         hours=1
     )  #: how long a resolved incident is reopened instead of opening a new one
-    on_unknown_severity: Callable[[str], None] = lambda _: None  #: called with each severity that no rule knows
+    unknown_severity: Severity = Severity.ERROR  #: of an alert whose severity no rule knows
+    on_unknown_severity: Callable[[str], None] = lambda _: None  #: called with the severity of each such alert
+    place_labels: Sequence[str] = PLACE_LABELS  #: an alert with other values of these fires in another place
+    course: CourseRules = USUAL_COURSE_RULES
 
     def severity(self, labels: Mapping[str, str]) -> Severity:
-        """The severity by the labels; without a known one `warning`, which is shown but by itself wakes nobody."""
-        for name in self.severity_labels:
-            value = labels.get(name)
-            if value is None:
-                continue
-            known = self.severities.get(value.lower())
-            if known is not None:
-                return known
-            self.on_unknown_severity(value)
-        return Severity.WARNING
+        """The severity by the labels; `warning` without one, which is shown but by itself wakes nobody."""
+        known, unknown = severity_of(labels, self.severity_labels, self.severities)
+        return known or (self.unknown_severity if unknown else Severity.WARNING)
+
+    def is_never_paged(self, labels: Mapping[str, str]) -> bool:
+        """Whether its author says that nobody is to be woken."""
+        return any(fold(labels.get(name, "")) == NEVER_PAGED for name in self.severity_labels)
+
+    def count_unknown(self, alerts: Iterable[Alert]) -> None:
+        """Report the severities of new alerts that no rule knows."""
+        for one in alerts:
+            _, unknown = severity_of(one.labels, self.severity_labels, self.severities)
+            if unknown:
+                self.on_unknown_severity(unknown)
+
+    def places(self, labelled: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+        """The different places of alerts with these labels, such as "prod-eu/payments"."""
+        of = self.place_labels
+        found = {"/".join([labels[name] for name in of if labels.get(name)])[:_PLACE] for labels in labelled}
+        return tuple(sorted(found - {""}))
 
     def lead(self, alerts: Iterable[Alert]) -> LeadAlert | None:
         """The alert that gives the incident its title and severity, with a sort key among leads of other deliveries.
@@ -66,6 +81,7 @@ class AlertRules:
             title=self._title(alert, severity, service),
             severity=severity,
             service=service,
+            never_pages=severity is Severity.INFO and self.is_never_paged(alert.labels),
         )
 
     def _title(self, alert: Alert, severity: Severity, service: str | None) -> str:
@@ -97,8 +113,9 @@ def title_of(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
 
 
 def named(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
-    """What and where."""
-    return f"{name_of(alert.labels, alert.group)} {where(alert.labels, order)}".rstrip()
+    """What and where. What the name says already is not said again as a place."""
+    name = name_of(alert.labels, alert.group)
+    return f"{name} {where(unsaid(alert.labels, name), order)}".rstrip()
 
 
 def service_of(labels: Mapping[str, str], services: Sequence[Service]) -> str | None:
@@ -106,4 +123,4 @@ def service_of(labels: Mapping[str, str], services: Sequence[Service]) -> str | 
     for service in services:
         if service.match and all(labels.get(name) == value for name, value in service.match.items()):
             return service.name
-    return labels.get("service") or None
+    return own_service(labels)

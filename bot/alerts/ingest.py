@@ -26,7 +26,14 @@ def ingest_own(
     """Ingest one delivery of the bot's own; returns the incidents that it changed, and what was written."""
     # The settings map the severities of other senders; the bot's own severities are taken as they are.
     own = replace(rules, severities={str(one): one for one in Severity}, severity_labels=("severity",))
-    correlator = Correlator(tx, own, tx.now)
+    return ingest(tx, batch, own, subscriptions)
+
+
+def ingest(
+    tx: Tx, batch: AlertBatch, rules: AlertRules, subscriptions: Sequence[Subscription]
+) -> tuple[list[int], Committed]:
+    """Ingest one delivery; returns the incidents that it changed, and what was written."""
+    correlator = Correlator(tx, rules, tx.now)
     load(tx, correlator, batch.alerts)
     changed = correlator.add(batch)
     return changed, write(tx, correlator, subscriptions)
@@ -59,4 +66,5 @@ def write(tx: Tx, correlator: Correlator, subscriptions: Sequence[Subscription])
     written = timeline.write(tx, result.changes, subscriptions)
     tx.put_alerts(result.new_episodes)
     tx.update_alerts(result.updated_episodes)
+    tx.update_texts(result.retold)
     return written

@@ -7,11 +7,19 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from bot.core.access import BreakGlassUse
-from bot.core.alert import Alert, AlertBatch
+from bot.core.alert import Alert, AlertBatch, Severity
+from bot.core.incident import QUIET
 from bot.core.incident_marker import micros_of
 from bot.lib.text import spell_duration, spell_moment
 
 _OWN = "vakhta"  #: the source of alerts that are about the bot itself
+
+#: How a sender that is refused sends, by the refusal's code.
+_REFUSALS = {
+    "auth_required": "without a token",
+    "auth_invalid": "with a wrong token",
+    "wrong_receiver": "with the token of another source",
+}
 
 #: What a person should do about a run, by the alert's name.
 _TODO = {
@@ -39,6 +47,33 @@ def unreadable(source: str, now: datetime, code: str, reason: str, sha256: str) 
     )
 
 
+def sender_refused(
+    source: str, address: str, code: str, began: datetime, *, ended_at: datetime | None = None
+) -> AlertBatch:
+    """Requests to `/alerts/<source>` are refused, because their token is wrong. Pages nobody (`core.incident.QUIET`).
+
+    Args:
+        address: of the sender, or of the last proxy before the bot.
+        code: why they are refused.
+        ended_at: when it was over; None while it goes on.
+    """
+    how = _REFUSALS.get(code, "without proof of who it is")
+    mend = f"give it a token of sources.{source}.tokens" if code in _REFUSALS else f"check the section sources.{source}"
+    return _own_alert(
+        group=f"{QUIET}refused/{source}",
+        episode_of=f"refused/{source}/{address}",
+        labels={"alertname": "SenderRefused", "severity": "warning", "source": source, "address": address},
+        summary=f"{address} sends to /alerts/{source} {how}",
+        description=(
+            f"Its requests are refused ({code}), so their alerts are missing here. If it is yours, {mend}. If it is"
+            " nobody's, block it. Behind a proxy the address is the proxy's: its log has the sender's. This is over"
+            " after an hour without such a request."
+        ),
+        starts_at=began,
+        ends_at=ended_at,
+    )
+
+
 def about_run(name: str, run: str, message: str, now: datetime) -> AlertBatch:
     """A person has to look at a run (`name` is RunUnknown, RunUnwell, RunNotUndone or RunNotChecked), or at an approved
     plan that was not run (PlanNotRun).
@@ -50,6 +85,22 @@ def about_run(name: str, run: str, message: str, now: datetime) -> AlertBatch:
         summary=message,
         description=_TODO.get(name, _TODO["RunUnknown"]).format(run=run[:8]),
         starts_at=now,
+    )
+
+
+def severity_unknown(word: str, treated_as: Severity, now: datetime) -> AlertBatch:
+    """Alerts have a severity that no rule knows. Pages nobody. Each day it is one firing, however often it is told."""
+    return _own_alert(
+        group=f"{QUIET}severities",
+        episode_of=f"severity/{word}",
+        labels={"alertname": "SeverityUnknown", "severity": "info", "word": word},
+        summary=f'Alerts have the severity "{word}", which is not known: each counts as {treated_as}',
+        description=(
+            "Say what it means under sources.alertmanager.severity, as in"
+            f" `{word}: warning`, and restart; or correct the rule. Then resolve this."
+        ),
+        starts_at=now.replace(hour=0, minute=0, second=0, microsecond=0),
+        sent_once=True,
     )
 
 
@@ -123,6 +174,7 @@ def _own_alert(
     description: str,
     starts_at: datetime,
     ends_at: datetime | None = None,
+    sent_once: bool = False,
 ) -> AlertBatch:
     """One alert as a delivery. The fingerprint is a hash of `episode_of`, so the same text continues an episode."""
     alert = Alert(
@@ -134,5 +186,6 @@ def _own_alert(
         annotations={"summary": summary, "description": description},
         starts_at=starts_at,
         ends_at=ends_at,
+        sent_once=sent_once,
     )
     return AlertBatch(source=source, group=group, alerts=(alert,))

@@ -5,49 +5,50 @@ from __future__ import annotations
 import logging
 import os
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 
 from bot.access import unauthenticated
-from bot.access.account_linking import AccountLinking
 from bot.access.unauthenticated import UnauthenticatedRequests
+from bot.alerts import refused_senders, unheard, unknown_severities
 from bot.alerts.intake import Intake, IntakeResult
+from bot.alerts.refused_senders import RefusedSenders
+from bot.alerts.unheard import UnheardAlerts
+from bot.alerts.unknown_severities import UnknownSeverities
 from bot.app import database_damage, interpreter
 from bot.app.build import (
     build_alert_rules,
     build_card_settings,
     build_channels,
     build_notary,
-    build_people,
     build_subscriptions,
     flagger_tokens,
     open_store,
 )
 from bot.app.build_chatops import build_chatops
 from bot.app.build_sources import build_alerts_endpoint
+from bot.app.build_tools import build_alert_states
 from bot.app.database_damage import DamageAlert
 from bot.app.scheduler import Scheduler
 from bot.app.shutdown import LEFT_BEHIND, ShutdownSteps, StopSignal
 from bot.app.welcome import welcome
 from bot.config.settings import Settings
 from bot.core.alert import AlertBatch
-from bot.core.errors import Rejected
-from bot.core.incident import CLI, CONSOLE, Committed
+from bot.core.channel import LearningChannel
+from bot.core.incident import CONSOLE, Committed
 from bot.core.message import MessageKind, Subscription
-from bot.core.request import UNKNOWN_PRINCIPAL, Reply, Request
 from bot.incidents import undelivered
 from bot.integrations.console.channel import Console
 from bot.lib import failpoints, terminal
 from bot.lib.metrics import Metrics, OutboxSize
-from bot.lib.text import normalized
+from bot.notifications.channel_text import problem_text
 from bot.notifications.sender import Sender
-from bot.store import outbox
-from bot.store.audit_seals import Sealer
+from bot.store import channel_health, outbox
+from bot.store.channel_facts import StoredKeptFacts
 from bot.store.engine import Unavailable
 from bot.store.outbox import Claim
 from bot.web import server
@@ -56,10 +57,6 @@ from bot.web.flagger_gates import GateClients
 
 logger = logging.getLogger(__name__)
 
-_UNLISTED = (
-    "You are not listed: nobody under `people` in the settings has the id local. Nothing was done."
-    " Add {id: local, roles: [...]} there."
-)
 #: Part of the shutdown time that is reserved for closing what is left.
 _CLOSING = timedelta(seconds=2)
 #: A step with its own time limit may exceed it by this much before it counts as hanging.
@@ -69,8 +66,6 @@ _SPARE = timedelta(seconds=1)
 def run(settings: Settings) -> None:
     """Run the bot until SIGTERM or SIGINT."""
     failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
-    # The successor of pdpyras cannot be pointed at a test's address, and operators can do nothing about the warning.
-    warnings.filterwarnings("ignore", message='The package "pdpyras" is deprecated')
     stop = StopSignal()
     stop.end_within(settings.server.drain)
     bot = Bot(settings)
@@ -97,45 +92,6 @@ def run(settings: Settings) -> None:
     os._exit(LEFT_BEHIND if hanging else 0)
 
 
-def ask(settings: Settings, text: str) -> Reply:
-    """Run a command of the person at this keyboard directly on the database, whether or not a bot runs on it."""
-    failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
-    store = open_store(settings)
-    try:
-        operator = AccountLinking(build_people(settings)).person(store, CONSOLE, "local")
-        channels = build_channels(settings)
-        subscriptions = build_subscriptions(channels)
-        intake = Intake(store, rules=build_alert_rules(settings), subscriptions=subscriptions, on_commit=_ignore_commit)
-        intake.start()
-        try:
-            chatops = build_chatops(
-                settings,
-                store,
-                channels=channels,
-                subscriptions=subscriptions,
-                on_commit=_ignore_commit,
-                seal=Sealer(store).seal_now,
-                take=intake.take,
-                wait_for_results=True,
-            )
-            request = Request(
-                by=operator or UNKNOWN_PRINCIPAL, text=normalized(text), channel=CLI, account="local", private=True
-            )
-            if operator is None:
-                chatops.dispatcher.record_refusal(request, _UNLISTED)
-                raise Rejected(_UNLISTED)
-            return chatops.dispatcher.handle(request)
-        except Unavailable as trouble:
-            message = f"The database did not accept the command ({trouble}). Nothing was done. Run it again."
-            raise Rejected(message) from None
-        finally:
-            intake.stop()
-            with suppress(Unavailable):  # a bot that runs on this database seals as well
-                Sealer(store).seal()
-    finally:
-        store.close()
-
-
 def migrate(settings: Settings) -> None:
     """Migrate the database to this version."""
     open_store(settings).close()
@@ -160,6 +116,7 @@ class Bot:
         self._refusal_logged_at = 0.0
         self.intake = self._build_intake(subscriptions)
         self._unauthenticated = UnauthenticatedRequests(self.store, self.meters)
+        self._refused_senders = RefusedSenders(self.store.now, self.intake.take)
         self.notary = build_notary(settings, self.store, self.meters, self.channels)
         chatops = build_chatops(
             settings,
@@ -180,9 +137,12 @@ class Bot:
         self.web = server.Server(self._build_web(), listener)
 
     def _build_intake(self, subscriptions: Sequence[Subscription]) -> Intake:
+        rules = build_alert_rules(self._settings)
+        count = self.meters.unknown_severities_total.inc
+        self._unknown_severities = UnknownSeverities(rules.unknown_severity, count)
         return Intake(
             self.store,
-            rules=build_alert_rules(self._settings),
+            rules=replace(rules, on_unknown_severity=self._unknown_severities.heard),
             subscriptions=subscriptions,
             on_commit=self._on_commit,
             observe=self._observe_intake,
@@ -195,24 +155,42 @@ class Bot:
             on_commit=self._on_commit,
             take=self.intake.take,
             late_copy=self._settings.incidents.late_copy,
-            ticks=self._ticks(upkeep),
+            quiet=self._settings.incidents.flapping.quiet,
+            ticks=self._ticks(upkeep, subscriptions),
         )
 
-    def _ticks(self, upkeep: Callable[[], None]) -> tuple[tuple[Callable[[], None], int], ...]:
+    def _ticks(
+        self, upkeep: Callable[[], None], subscriptions: Sequence[Subscription]
+    ) -> tuple[tuple[Callable[[], None], int], ...]:
         report_damage = DamageAlert(self.store, self.intake.take).report
+        look_for_unheard = UnheardAlerts(
+            self.store,
+            rules=build_alert_rules(self._settings),
+            subscriptions=subscriptions,
+            on_commit=self._on_commit,
+            after=self._settings.incidents.unheard_after,
+            states=build_alert_states(self._settings),
+        ).tick
         return (
             *self.notary.ticks(),
             (self._unauthenticated.record, unauthenticated.EVERY_S),
             (upkeep, 1),
             (report_damage, database_damage.EVERY_S),
+            (self._report_unknown_severities, unknown_severities.EVERY_S),
+            (look_for_unheard, unheard.EVERY_S),
+            (self._refused_senders.report, refused_senders.EVERY_S),
         )
+
+    def _report_unknown_severities(self) -> None:
+        self._unknown_severities.report(self.store.now(), self.intake.take)
 
     def _build_sender(self, subscriptions: Sequence[Subscription]) -> Sender:
         return Sender(
             self.store,
             list(self.channels.values()),
             report_failure=partial(undelivered.report_undelivered, subscriptions=subscriptions),
-            cards=build_card_settings(self._settings),
+            report_channel=partial(undelivered.report_channel, subscriptions=subscriptions),
+            cards=build_card_settings(self._settings, partial(self.account_linking.account_of, self.store)),
             on_commit=self._on_commit,
             observe=self._observe_delivery,
         )
@@ -221,6 +199,7 @@ class Bot:
         """Start all parts. Messages that a dead process left half sent are released before anything is claimed."""
         with self.store.begin() as tx:
             outbox.release_expired(tx, everything=self.store.sqlite)
+            channel_health.try_now(tx)
             self.account_linking.remove_overruled(tx)
         self.store.start()
         self.notary.start()
@@ -228,7 +207,9 @@ class Bot:
         self.intake.soon = self.web.call_soon
         self.intake.start()
         self.web.start()
-        for channel in self.channels.values():
+        for name, channel in self.channels.items():
+            if isinstance(channel, LearningChannel):
+                channel.learn_into(StoredKeptFacts(self.store, name))
             channel.start(self.dispatcher)
         self.sender.start()
         self.scheduler.start()
@@ -264,7 +245,7 @@ class Bot:
             store=self.store,
             channels=self.channels,
             checks={"store": self._ping, "intake": self.intake.storage_problem},
-            channel_checks={name: channel.health_problem for name, channel in self.channels.items()},
+            channel_checks={name: partial(self._channel_problem, name) for name in self.channels},
             note_checks={"file": self.store.damage} if self.store.sqlite else {},
             outbox_sizes=self._outbox_sizes,
             meters=self.meters,
@@ -282,13 +263,32 @@ class Bot:
             reading.ping()
         return None
 
+    def _channel_problem(self, name: str) -> str | None:
+        """What the channel itself knows, or else what its messages met with."""
+        known = self.channels[name].health_problem()
+        if known:
+            return known
+        now = self.store.now()
+        try:
+            with self.store.read() as reading:
+                pauses = channel_health.pauses(reading.sql, now, name)
+                return problem_text(self.channels[name].title, pauses, channel_health.troubles(reading.sql, name), now)
+        except Unavailable:
+            return None  # The check of the store tells that.
+
     def _outbox_sizes(self) -> Iterable[OutboxSize]:
         now = self.store.now()
         with self.store.read() as reading:
             sizes = reading.outbox_size()
+            pauses = {one.channel: one.asked_until - now for one in channel_health.pauses(reading.sql, now)}
         return [
-            OutboxSize(channel=name, count=count, oldest_s=(now - since).total_seconds())
-            for name, (count, since) in sizes.items()
+            OutboxSize(
+                channel=name,
+                count=sizes[name][0] if name in sizes else 0,
+                oldest_s=(now - sizes[name][1]).total_seconds() if name in sizes else 0.0,
+                pause_s=pauses.get(name, timedelta(0)).total_seconds(),
+            )
+            for name in sorted({*sizes, *(name for name, channel in self.channels.items() if channel.kinds)})
         ]
 
     def _on_commit(self, committed: Committed) -> None:
@@ -321,13 +321,10 @@ class Bot:
         if one.kind is MessageKind.PAGE and outcome == "sent":
             self.meters.page_latency_seconds.observe((now - one.owed_at).total_seconds())
 
-    def _on_sender_refused(self, source: str, code: str, request_id: str) -> None:
+    def _on_sender_refused(self, source: str, code: str, request_id: str, address: str) -> None:
         self._unauthenticated.count(source, code)
+        self._refused_senders.count(source, address, code)
         if time.monotonic() - self._refusal_logged_at > 1.0:  # a flood is counted, and logged once a second
             self._refusal_logged_at = time.monotonic()
             about = {"source": source, "code": code, "request_id": request_id}
             logger.warning("sender turned away", extra=about)
-
-
-def _ignore_commit(committed: Committed) -> None:
-    """Wakes nobody: a bot that runs on the same database polls the outbox once a second."""

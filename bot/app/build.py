@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 from sqlalchemy import make_url
@@ -18,28 +20,27 @@ from bot.access.account_linking import AccountLinking
 from bot.access.conditions import Conditions
 from bot.access.identity import People
 from bot.access.policy import Freeze, Policy, Role, Rule
-from bot.alerts.classification import AlertRules, Service, service_of
-from bot.app.service_sites import ServiceSites
+from bot.alerts.classification import AlertRules, Service
 from bot.audit import anchors, signed_note
 from bot.audit.anchors import Keep, PutAnchor
-from bot.audit.notary import Notary
 from bot.audit.signer import Signer
 from bot.config.access import DenyWhenSettings, RoleSettings
 from bot.config.audit import S3AnchorSettings
+from bot.config.incidents import FlappingSettings, PageAgainSettings
+from bot.config.paths import is_there
 from bot.config.settings import Settings, channels_known
-from bot.core.action import Tools
 from bot.core.alert import Severity
-from bot.core.channel import Channel, GroupPlatform, Messenger, UserGroupChannel
+from bot.core.channel import Channel, ChannelFacts, GroupPlatform, Messenger, UserGroupChannel
 from bot.core.incident import CONSOLE
 from bot.core.message import Contact, Subscription
 from bot.core.request import Principal
-from bot.core.site import ServiceTargets
-from bot.integrations import channel_names, load_channel
-from bot.integrations.alertmanager.settings import USUAL_SEVERITIES
+from bot.core.severity_words import USUAL_SEVERITIES
+from bot.incidents.transitions import CourseRules
+from bot.integrations import channel_names, load_channel, load_unloaded
 from bot.lib import crypto, time_windows
 from bot.lib.logs import Redactor
-from bot.lib.metrics import Metrics
 from bot.lib.redact import redact
+from bot.lib.settings_fields import PlugSection
 from bot.notifications.card import CardSettings
 from bot.notifications.template_settings import TemplatesSettings
 from bot.notifications.templates import CARD, PAGE, TITLE, Render, Templates
@@ -47,15 +48,34 @@ from bot.notifications.templates import NAMES as TEMPLATE_NAMES
 from bot.store.connections import TROUBLES, is_newest
 from bot.store.engine import Store, Unavailable
 
+if TYPE_CHECKING:
+    from bot.audit.notary import Notary
+    from bot.lib.metrics import Metrics
+
 logger = logging.getLogger(__name__)
 
 #: The id of the person at the bot's own machine.
 _OPERATOR = "local"
 
 
-def open_store(settings: Settings, meters: Metrics | None = None, *, alone: bool = False) -> Store:
-    """Opens the database and migrates it if it is older. `alone`: on SQLite, no other process may run a bot on it."""
+def _migrate(store: Store) -> None:
+    import_module("bot.store.migrating").migrate(store)
+
+
+def open_store(
+    settings: Settings,
+    meters: Metrics | None = None,
+    *,
+    alone: bool = False,
+    when_not_newest: Callable[[Store], None] = _migrate,
+) -> Store:
+    """Opens the database, and creates or migrates it as needed.
+
+    `alone`: on SQLite, no other process may run a bot on it. `when_not_newest`: instead of the migration.
+    """
     observe = meters.commit_seconds.observe if meters else lambda _: None
+    file = settings.store.file
+    new = file is not None and not is_there(file, unknown=True)
     try:
         store = Store(settings.store.url.get_secret_value(), observe=observe, scrub=Redactor(settings.confidential))
         if alone and not store.claim_alone():
@@ -66,7 +86,9 @@ def open_store(settings: Settings, meters: Metrics | None = None, *, alone: bool
         with store.connected() as connection:
             newest = is_newest(connection)
         if not newest:
-            import_module("bot.store.migrating").migrate(store)
+            when_not_newest(store)
+        if new:
+            logger.info("a new database was created", extra={"file": str(file)})
     except (OSError, *TROUBLES, DatabaseError, Unavailable) as trouble:
         where = make_url(settings.store.url.get_secret_value()).render_as_string(hide_password=True)
         message = redact(str(trouble).partition("\n")[0])
@@ -80,7 +102,9 @@ def open_store(settings: Settings, meters: Metrics | None = None, *, alone: bool
 def build_notary(settings: Settings, store: Store, meters: Metrics, made: Mapping[str, Channel]) -> Notary:
     """Builds the notary, which seals and signs the audit log. `made`: the channels; one may be an anchor."""
     chat = settings.audit.anchors.chat
-    return Notary(
+    # Imported here: it loads the metrics, which a command that only asks does not need.
+    made_of: type[Notary] = import_module("bot.audit.notary").Notary
+    return made_of(
         store,
         signer=build_signer(settings, store),
         anchors=_build_anchors(settings, made),
@@ -162,20 +186,23 @@ def _to_stdout(lines: bytes) -> None:
 
 def build_channels(settings: Settings) -> dict[str, Channel]:
     """Builds every channel that is enabled in the settings. The SDKs of the others are not imported."""
-    made: dict[str, Channel] = {}
-    sections = settings.channels.on()
-    for name in channel_names():
-        section = sections.get(name)
-        if section is None:
-            continue
-        kind = next(
-            thing for thing in vars(load_channel(name)).values() if isinstance(thing, type) and _is_channel(thing, name)
-        )
-        made[name] = kind(section)
-    return made
+    return {
+        name: _class_in(load_channel(name), name)(section)
+        for name in channel_names()
+        if (section := settings.channels.on().get(name)) is not None
+    }
 
 
-def build_subscriptions(made: dict[str, Channel]) -> list[Subscription]:
+def build_unloaded_channels(settings: Settings) -> dict[str, ChannelFacts]:
+    """As `build_channels`, without an SDK: a channel is loaded by the first call that has to reach its platform."""
+    return {
+        name: _class_in(load_unloaded(name) or load_channel(name), name)(section)
+        for name in channel_names()
+        if (section := settings.channels.on().get(name)) is not None
+    }
+
+
+def build_subscriptions(made: Mapping[str, ChannelFacts]) -> list[Subscription]:
     """Builds what routing needs to know of each channel that takes messages."""
     known = channels_known()
     return [
@@ -185,11 +212,17 @@ def build_subscriptions(made: dict[str, Channel]) -> list[Subscription]:
             event_types=one.event_types,
             accepts=one.accepts,
             called=known[one.name].called,
-            health_problem=one.health_problem,
+            **_health(one),
         )
         for one in made.values()
         if one.kinds
     ]
+
+
+def _health(channel: ChannelFacts) -> dict[str, Callable[[], str | None]]:
+    """Of a channel that is not loaded nothing is known: it does not run in this process."""
+    check = getattr(channel, "health_problem", None)
+    return {"health_problem": check} if check else {}
 
 
 def build_people(settings: Settings) -> People:
@@ -209,7 +242,7 @@ def build_people(settings: Settings) -> People:
     )
 
 
-def build_account_linking(settings: Settings, made: Mapping[str, Channel]) -> AccountLinking:
+def build_account_linking(settings: Settings, made: Mapping[str, ChannelFacts]) -> AccountLinking:
     """Builds the lookup from accounts to people: by the settings, by links and by a platform's groups."""
     people, known = build_people(settings), channels_known()
     typed = [f"in {one.called} it is `{one.command}link ...`" for one in known.values() if one.command != "/"]
@@ -217,7 +250,7 @@ def build_account_linking(settings: Settings, made: Mapping[str, Channel]) -> Ac
     return AccountLinking(people, _groups_of(made, people), places=channels, typed=typed)
 
 
-def _groups_of(made: Mapping[str, Channel], people: People) -> GroupPlatform | None:
+def _groups_of(made: Mapping[str, ChannelFacts], people: People) -> GroupPlatform | None:
     """The platform that knows who is in the groups that give a role. Its channel is told which groups to watch."""
     for name, channel in made.items():
         if isinstance(channel, UserGroupChannel):
@@ -239,32 +272,6 @@ def build_policy(settings: Settings) -> Policy:
     )
 
 
-def build_tools(settings: Settings, now: Callable[[], datetime]) -> Tools:
-    """Builds the clients that actions may use. One without a section is absent, and its SDK is not imported."""
-    section = settings.sources.alertmanager
-    services = build_alert_rules(settings).services
-    silences = None
-    if section is not None and section.api_url is not None:
-        made = import_module("bot.integrations.alertmanager.client").AlertmanagerClient
-        silences = made(section, partial(service_of, services=services))
-    metrics = (
-        None
-        if settings.metrics is None
-        else import_module("bot.integrations.prometheus.client").PrometheusClient(settings.metrics)
-    )
-    return Tools(now=now, silences=silences, metrics=metrics, targets=_build_targets(settings))
-
-
-def _build_targets(settings: Settings) -> ServiceTargets | None:
-    if not settings.clusters:
-        return None
-    asked = {name: one.argocd for name, one in settings.clusters.items() if one.argocd is not None}
-    argocd, helm = import_module("bot.integrations.argocd.client"), import_module("bot.integrations.helm.client")
-    argocds = {name: argocd.ArgoCdClient(one) for name, one in asked.items() if one.url is not None}
-    helms = {name: helm.HelmClient(one) for name, one in settings.clusters.items() if one.helm is not None}
-    return ServiceSites(settings, import_module("bot.integrations.kubernetes.client").KubernetesClient, argocds, helms)
-
-
 def flagger_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:
     """The tokens of Flagger's webhooks, by cluster."""
     return {name: one.flagger.tokens for name, one in settings.clusters.items() if one.flagger is not None}
@@ -277,11 +284,25 @@ def build_alert_rules(settings: Settings) -> AlertRules:
     return AlertRules(
         severities={value: Severity(severity) for value, severity in severities.items()},
         severity_labels=section.severity_labels if section else ("severity",),
+        unknown_severity=section.unknown_severity if section else Severity.ERROR,
         services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
         place_order=settings.incidents.place_order,
         templates=build_templates(settings),
         late_copy=settings.incidents.late_copy,
         reopen_within=settings.incidents.reopen_within,
+        place_labels=settings.incidents.place_labels,
+        course=_build_course_rules(settings.incidents.page_again, settings.incidents.flapping),
+    )
+
+
+def _build_course_rules(page_again: PageAgainSettings, flapping: FlappingSettings) -> CourseRules:
+    return CourseRules(
+        factor=page_again.factor,
+        at_least=page_again.at_least,
+        later=page_again.later,
+        reopenings=flapping.reopenings,
+        within=flapping.within,
+        quiet=flapping.quiet,
     )
 
 
@@ -305,14 +326,20 @@ def _compiled(owners: Mapping[str, TemplatesSettings]) -> dict[tuple[str, str], 
     return made
 
 
-def build_card_settings(settings: Settings) -> CardSettings:
-    """Builds what cards show of the settings: names, who is on call, where the board is."""
+def build_card_settings(settings: Settings, account_of: Callable[[str, str], str] | None = None) -> CardSettings:
+    """Builds what cards show of the settings: names, who is on call, where the board is.
+
+    `account_of`: a person's account in a channel, "" for none. It is asked only about people who are on call. Without
+    it, only accounts of the settings count.
+    """
+    listed = build_people(settings)
+    account = account_of or (lambda person, channel: listed.account_of(person, channel) or "")
     people = {one.id: one for one in settings.people}
     on_call = {one.name: one.on_call or () for one in settings.services}
 
     def contacts(service: str | None, channel: str) -> tuple[Contact, ...]:
         called = [people[one] for one in on_call.get(service or "", ()) if one in people]
-        return tuple(Contact(id=one.id, name=one.name, account=one.accounts.get(channel, "")) for one in called)
+        return tuple(Contact(id=one.id, name=one.name, account=account(one.id, channel)) for one in called)
 
     section = settings.sources.alertmanager
     return CardSettings(
@@ -349,5 +376,6 @@ def _build_conditions(given: DenyWhenSettings, budget: float | None = None) -> C
     )
 
 
-def _is_channel(thing: type, name: str) -> bool:
-    return vars(thing).get("name") == name
+def _class_in(module: ModuleType, name: str) -> Callable[[PlugSection], Any]:
+    """The class of that channel in the module."""
+    return next(thing for thing in vars(module).values() if isinstance(thing, type) and vars(thing).get("name") == name)

@@ -26,9 +26,9 @@ from bot.app.build import (
     build_card_settings,
     build_people,
     build_policy,
-    build_tools,
     flagger_tokens,
 )
+from bot.app.build_tools import build_tools
 from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
@@ -36,7 +36,7 @@ from bot.chatops.registry import args_of, known_names
 from bot.config.settings import Settings
 from bot.core.action import Tools
 from bot.core.alert import AlertBatch
-from bot.core.channel import AccountVerifier, Channel, Messenger
+from bot.core.channel import AccountVerifier, ChannelFacts, Messenger
 from bot.core.command import KnownNames
 from bot.core.incident import OnCommit
 from bot.core.manual import Facility
@@ -77,18 +77,20 @@ def build_chatops(
     settings: Settings,
     store: Store,
     *,
-    channels: Mapping[str, Channel],
+    channels: Mapping[str, ChannelFacts],
     subscriptions: Sequence[Subscription],
     on_commit: OnCommit,
     seal: Seal,
     take: Take,
+    tools: Tools | None = None,
     wait_for_results: bool = False,
 ) -> ChatOps:
     """Builds the command side.
 
-    `take`: `Intake.take`, for the bot's own alerts about runs. `wait_for_results`: replies wait for slow runs to end.
+    `take`: `Intake.take`, for the bot's own alerts about runs. `tools`: by default all clients, built now.
+    `wait_for_results`: replies wait for slow runs to end.
     """
-    tools = build_tools(settings, store.now)
+    tools = tools or build_tools(settings, store.now)
     registry = _build_registry(settings, channels, tools)
     linking = build_account_linking(settings, channels)
     names = partial(known_names, build_people(settings), _services(settings))
@@ -112,12 +114,12 @@ def build_chatops(
     return _joined(parts, break_glass, linking, gates, channels, cards=build_card_settings(settings))
 
 
-def _build_registry(settings: Settings, channels: Mapping[str, Channel], tools: Tools) -> Registry:
+def _build_registry(settings: Settings, channels: Mapping[str, ChannelFacts], tools: Tools) -> Registry:
     facilities = facilities_of(settings, channels, silences=tools.silences is not None)
     return Registry(commands=commands.find(), actions=commands.actions(), facilities=facilities)
 
 
-def facilities_of(settings: Settings, channels: Mapping[str, Channel], *, silences: bool) -> frozenset[Facility]:
+def facilities_of(settings: Settings, channels: Mapping[str, ChannelFacts], *, silences: bool) -> frozenset[Facility]:
     """What this installation has of the things that verbs need. `silences`: Alertmanager's API can be called."""
     placed = [one for one in settings.services if one.workload and one.cluster in settings.clusters]
     gated = flagger_tokens(settings)
@@ -138,7 +140,7 @@ def _joined(
     break_glass: BreakGlass,
     linking: AccountLinking,
     gates: FlaggerGates,
-    channels: Mapping[str, Channel],
+    channels: Mapping[str, ChannelFacts],
     *,
     cards: CardSettings,
 ) -> ChatOps:
@@ -178,7 +180,7 @@ def is_still_allowed(authorizer: Authorizer, registry: Registry, tx: Tx, run_id:
 def _build_dispatcher(
     parts: RunnerParts,
     break_glass: BreakGlass,
-    channels: Mapping[str, Channel],
+    channels: Mapping[str, ChannelFacts],
     runner: Runner,
     live_answers: LiveAnswers,
     *,
@@ -218,7 +220,10 @@ def _services(settings: Settings) -> tuple[str, ...]:
 
 
 def _build_authorizer(
-    settings: Settings, linking: AccountLinking, names: Callable[[Request], KnownNames], channels: Mapping[str, Channel]
+    settings: Settings,
+    linking: AccountLinking,
+    names: Callable[[Request], KnownNames],
+    channels: Mapping[str, ChannelFacts],
 ) -> Authorizer:
     return Authorizer(
         policy=build_policy(settings),

@@ -68,7 +68,7 @@ def _build_sns_verifier(section: SnsSettings) -> SenderVerifier:
 def _fetch_certificate(address: str) -> bytes:
     """Raises `Rejected` when it cannot be fetched."""
     api = import_module("bot.integrations.http").HttpApi
-    fetched: bytes = api(address, called="Amazon SNS", timeout=_CERTIFICATE_WITHIN, most=_MOST_CERTIFICATE).fetch()
+    fetched: bytes = api(address, called="Amazon SNS", timeout=_CERTIFICATE_WITHIN, most=_MOST_CERTIFICATE).download()
     return fetched
 
 

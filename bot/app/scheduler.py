@@ -1,4 +1,4 @@
-"""Runs periodic work: release expired leases, report late pages, correct clock steps, delete old records.
+"""Runs periodic work: release leases, report late pages, try refusing channels, correct clock steps, delete old rows.
 
 Every deadline is stored in a row, so a tick that runs on two replicas at once, or that a restart skips, does no harm.
 The trap: rows hold wall-clock time, and a clock can be set back. So ticks are timed by the monotonic clock, and
@@ -11,19 +11,22 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot.access import break_glass_rules, identity
 from bot.actions import intent, upkeep
+from bot.alerts.episodes import DOUBT
 from bot.alerts.intake import IntakeResult
 from bot.alerts.internal import clock_went_back
-from bot.core.alert import AlertBatch
+from bot.core.alert import Alert, AlertBatch
 from bot.core.incident import Committed, OnCommit
-from bot.core.message import Subscription
+from bot.core.message import MessageKind, Subscription
+from bot.incidents.due import look_at_due_incidents
 from bot.incidents.undelivered import report_undelivered
-from bot.notifications import sender
+from bot.notifications import revival, sender
 from bot.store import account_links, account_messages, clock_steps, outbox
 from bot.store.clock_steps import DeadlineLimits
 from bot.store.engine import Store, Unavailable
@@ -39,8 +42,10 @@ _PACES_FOR = timedelta(minutes=10)
 _CODES_FOR = timedelta(days=30)
 #: Seconds between two searches for deadlines that lie too far ahead.
 _CORRECT_EVERY_S = 15
-#: The longest time after which an incident is decided about again.
+#: An incident is decided about again no later than this, unless the settings have a longer time for it.
 _LOOK_AHEAD = timedelta(hours=1)
+#: Seconds between two searches for channels that are to be tried again; when each is, is in its row.
+_TRY_EVERY_S = 10
 _BOUNDS = DeadlineLimits(
     send_lease=sender.LEASE,
     run_lease=intent.LEASE,
@@ -67,12 +72,17 @@ class Scheduler:
         on_commit: OnCommit,
         take: Callable[[AlertBatch, Callable[[IntakeResult | Exception], None]], None],
         late_copy: timedelta,
+        quiet: timedelta,
         ticks: Sequence[tuple[Callable[[], object], int]] = (),
     ) -> None:
-        """`ticks`: further functions to call, each with its interval in seconds."""
+        """`ticks`: further functions to call, each with its interval in seconds.
+
+        `quiet`: after how long without a firing an incident that flaps is over.
+        """
         self._store = store
         self._take = take
-        self._late_copy = late_copy
+        self._quiet = quiet
+        self._bounds = replace(_BOUNDS, look=max(_LOOK_AHEAD, late_copy + DOUBT, quiet))
         self._monotonic_at: float | None = None
         self._subscriptions = subscriptions
         self._on_commit = on_commit
@@ -82,7 +92,9 @@ class Scheduler:
                 (self.correct_deadlines, _CORRECT_EVERY_S),
                 (self.release_leases, 1),
                 (self.report_late_pages, 5),
+                (self.try_refusing_channels, _TRY_EVERY_S),
                 (self.accept_doubted_alerts, 15),
+                (self.look_at_due_incidents, 5),
                 (self.delete_old, 60),
                 *ticks,
             )
@@ -120,17 +132,34 @@ class Scheduler:
                 committed |= report_undelivered(tx, incident_id, channel, message, self._subscriptions)
         self._on_commit(committed)
 
+    def try_refusing_channels(self) -> None:
+        """A channel that refuses every message is tried again, and what it refused is sent when it takes it."""
+        pagers = [one.name for one in self._subscriptions if MessageKind.PAGE in one.kinds]
+        with self._store.begin() as tx:
+            channels = revival.try_refusing_channels(tx, pagers)
+        self._on_commit(Committed(channels=frozenset(channels)))
+
     def accept_doubted_alerts(self) -> None:
         """Accept an alert that was received firing after its end, if no second end has followed: it does fire.
 
-        A sender of a late copy also sends the end, at its next group_interval. A sender that had lost track of the
-        alert does not, and would not repeat the firing for hours. So such a firing is processed as if received now.
+        A sender that had lost track of the alert would not repeat the firing for hours. So such a firing is processed
+        as if received now. If it was a late copy after all, its sender sends the end as well, at its next
+        group_interval, and nobody has been paged until then (docs/decisions/0053).
         """
         with self._store.begin() as tx:
-            alerts = tx.doubted_alerts(tx.now - 2 * self._late_copy)
+            alerts = tx.doubted_alerts(tx.now - DOUBT)
+        groups: dict[tuple[str, str], list[Alert]] = {}
         for alert in alerts:
-            batch = AlertBatch(source=alert.source, group=alert.group, alerts=(alert,))
-            self._take(batch, lambda taken: logger.info("a doubted alert is believed", extra={"taken": str(taken)}))
+            groups.setdefault((alert.source, alert.group), []).append(alert)
+        for (source, group), doubted in groups.items():  # together, so that a group is one line of its incident
+            batch = AlertBatch(source=source, group=group, alerts=tuple(doubted))
+            self._take(batch, lambda taken: logger.info("doubted alerts are believed", extra={"taken": str(taken)}))
+
+    def look_at_due_incidents(self) -> None:
+        """Page again for what fired again at once and still does, and end what flapped and has been quiet."""
+        with self._store.begin() as tx:
+            written = look_at_due_incidents(tx, self._quiet, self._subscriptions)
+        self._on_commit(written)
 
     def watch_clock(self) -> None:
         """If the database's clock was set back, correct deadlines, so that nothing waits for the old time to come."""
@@ -152,7 +181,7 @@ class Scheduler:
     def _correct(self, back: timedelta) -> None:
         """Bring deadlines back to their limits, and report it. `back`: how far the clock went back; zero if unknown."""
         with self._store.begin() as tx:
-            found = clock_steps.correct_deadlines(tx, _BOUNDS, stepped=back > timedelta(0))
+            found = clock_steps.correct_deadlines(tx, self._bounds, stepped=back > timedelta(0))
             now = tx.now
         if not found and not back:
             return

@@ -84,6 +84,8 @@ def _is_late(one: DeliveryView) -> bool:
 def _unsent(one: DeliveryView, now: datetime) -> str:
     """Why it has not arrived, and when it is tried again."""
     reason = " ".join(one.said.split())[:_REASON].rstrip(".")
+    if one.next_try_at is not None and reason:
+        return f"NOT DELIVERED yet, next try {spell_at(one.next_try_at, now)}: {reason}"
     if one.state == "dead":
         return f"NOT DELIVERED, and is not tried again: {reason}"
     if _is_late(one):

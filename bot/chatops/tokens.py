@@ -16,6 +16,7 @@ from difflib import get_close_matches
 
 from bot.core.command import KnownNames
 from bot.core.errors import Rejected
+from bot.lib.similar_words import offer, similar
 
 _BLANK = " \t"
 _MOST_SHOWN = 40
@@ -161,11 +162,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def unknown_verb(verb: str, known: Iterable[str]) -> Rejected:
-    """The refusal of an unknown verb, with the most similar one that exists."""
-    verbs = sorted(known)
-    near = get_close_matches(verb, verbs, n=1)
+    """The refusal of an unknown verb, with the most similar ones that exist. Nothing runs a guess."""
+    verbs = list(known)
+    folded = unicodedata.normalize("NFKC", verb[:80]).casefold().translate(_LOOKALIKES)
+    near = [folded] if folded in verbs else similar(folded, verbs)
     if near:
-        message = f"No command {verb[:40]!r}. Did you mean `{near[0]}`? Nothing was done."
+        message = f"No command {verb[:40]!r}.{offer(near)} Nothing was done."
     else:
         message = f"No command {verb[:40]!r}. Nothing was done. `help` lists the commands that you may use."
     return Rejected(message, code="unknown_command")

@@ -5,7 +5,7 @@ A rule may be plain text, "scale prod/*", or keys and values where it has condit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,7 +16,10 @@ from pydantic.json_schema import JsonSchemaValue
 from bot.access import policy
 from bot.core.alert import Severity
 from bot.integrations.kubernetes.settings import ClusterUserSettings
-from bot.lib.settings_fields import Moment, Section, TimeWindow
+from bot.integrations.pagerduty.settings import account_fault as pagerduty_fault
+from bot.integrations.slack.settings import member_fault, user_group_fault
+from bot.integrations.telegram.settings import account_fault as telegram_fault
+from bot.lib.settings_fields import Mistake, Moment, Section, TimeWindow, text_of, texts_of
 
 
 def _several(given: object) -> object:
@@ -52,7 +55,11 @@ class PersonSettings(Section):
     """One person and their account on each platform."""
 
     id: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Short and permanent: it is written into every record."
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
+        description="Short and permanent: it is written into every record.",
+        json_schema_extra={
+            "patternErrorMessage": "must be at most 64 small letters, digits, dots, _ and -, such as ana"
+        },
     )
     name: str = ""
     slack: Annotated[str | None, _ACCOUNT] = Field(None, description="U..., the member id.")
@@ -73,6 +80,17 @@ class PersonSettings(Section):
         """Their accounts, by channel name."""
         held = {key: getattr(self, key) for key in self.account_keys()}
         return {key: str(account) for key, account in held.items() if account is not None}
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        for key, fault_of in _ACCOUNT_FAULTS.items():
+            if (account := text_of(given, key)) and (fault := fault_of(account)):
+                yield (key,), fault
+        if fault := telegram_fault(given.get("telegram")):
+            yield ("telegram",), fault
+
+
+_ACCOUNT_FAULTS: Mapping[str, Callable[[str], str]] = {"slack": member_fault, "pagerduty": pagerduty_fault}
 
 
 class DenyWhenSettings(Section):
@@ -139,6 +157,12 @@ class RoleSettings(Section):
     def groups(self) -> frozenset[str]:
         """The groups whose members have the role, by their ids on the platform."""
         return frozenset(one for key in self.group_keys() for one in getattr(self, key))
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        for key, group in texts_of(given, "slack_groups"):
+            if fault := user_group_fault(group):
+                yield key, fault
 
 
 class FreezeSettings(Section):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bot.access import policy
 from bot.config.faults import Loc, Plain, nearest
@@ -14,7 +15,7 @@ from bot.lib import time_windows
 from bot.lib.settings_fields import ChannelSection, is_loopback
 from bot.lib.text import glob_matcher
 
-Tree = Mapping[str, Plain]
+Tree = Mapping[str, Any]
 FoundFault = tuple[Loc, str]  #: the place, and what is wrong there
 
 #: Names that a timeline uses for the bot itself, besides those of sources and channels.
@@ -55,7 +56,7 @@ def contradictions(tree: Tree, declared: Declared) -> Iterator[FoundFault]:
 
 def unusable_rules(tree: Tree, declared: Declared) -> Iterator[FoundFault]:
     """Warnings: somebody may use break-glass, and nobody else may review it."""
-    roles = _section(tree, "roles")
+    roles = section_of(tree, "roles")
     if _by_groups(tree, roles, declared):
         return  # Only the platform knows who is in a group.
     held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
@@ -100,7 +101,7 @@ def _reserved_ids(tree: Tree, reserved: set[str]) -> Iterator[FoundFault]:
 
 
 def _unknown_roles(tree: Tree) -> Iterator[FoundFault]:
-    known = {*policy.BUILT_IN, *_section(tree, "roles")}
+    known = {*policy.BUILT_IN, *section_of(tree, "roles")}
     for section, key in (("people", "roles"), ("freezes", "except")):
         for loc, entry in entries(tree, section):
             for number, role in enumerate(_listed(entry, key)):
@@ -117,8 +118,8 @@ def _unknown_on_call(tree: Tree) -> Iterator[FoundFault]:
 
 
 def _unknown_contact(tree: Tree, channels: Collection[str]) -> Iterator[FoundFault]:
-    contact = _section(tree, "security").get("contact")
-    known = _ids(tree) | {name for name in channels if name in _section(tree, "channels")}
+    contact = section_of(tree, "security").get("contact")
+    known = _ids(tree) | {name for name in channels if name in section_of(tree, "channels")}
     if isinstance(contact, str) and contact not in known:
         message = f"is neither a person's id nor a channel that is set up; {nearest(contact, known)}"
         yield ("security", "contact"), message
@@ -141,7 +142,7 @@ def _conditions_that_never_hold(tree: Tree) -> Iterator[FoundFault]:
     services = [service for _, service in entries(tree, "services")]
     environments = {str(one["environment"]) for one in services if one.get("environment")}
     for loc, rule in _rules(tree):
-        when = _section(rule, "when")
+        when = section_of(rule, "when")
         for number, name in enumerate(_one_or_several(when, "environment")):
             if isinstance(name, str) and name not in environments:
                 message = f"is not the environment of any service; {nearest(name, environments)}"
@@ -152,7 +153,7 @@ def _conditions_that_never_hold(tree: Tree) -> Iterator[FoundFault]:
 
 def _too_few_approvers(tree: Tree, declared: Declared) -> Iterator[FoundFault]:
     """The requester cannot approve, so where a holder of the rule is also an approver there must be one more."""
-    approving = {name for name in {*policy.BUILT_IN, *_section(tree, "roles")} if _allows(tree, name, _YES)}
+    approving = {name for name in {*policy.BUILT_IN, *section_of(tree, "roles")} if _allows(tree, name, _YES)}
     if _by_groups(tree, approving, declared):
         return  # Only the platform knows who is in a group.
     held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
@@ -170,8 +171,8 @@ def _too_few_approvers(tree: Tree, declared: Declared) -> Iterator[FoundFault]:
 
 
 def _break_glass_without_contact(tree: Tree) -> Iterator[FoundFault]:
-    for name in _section(tree, "roles"):
-        if _role(tree, name).get("break_glass") is True and not _section(tree, "security").get("contact"):
+    for name in section_of(tree, "roles"):
+        if _role(tree, name).get("break_glass") is True and not section_of(tree, "security").get("contact"):
             yield (
                 ("roles", name, "break_glass"),
                 "needs security.contact, which is paged when somebody uses break-glass",
@@ -190,9 +191,9 @@ def _unknown_clusters(tree: Tree) -> Iterator[FoundFault]:
 
 def _shared_flagger_tokens(tree: Tree) -> Iterator[FoundFault]:
     first: dict[str, str] = {}
-    clusters = _section(tree, "clusters")
+    clusters = section_of(tree, "clusters")
     for name in clusters:
-        flagger = _section(_section(clusters, name), "flagger")
+        flagger = section_of(section_of(clusters, name), "flagger")
         for number, token in enumerate(_listed(flagger, "tokens")):
             other = first.setdefault(str(token), name)
             if other != name:
@@ -201,21 +202,21 @@ def _shared_flagger_tokens(tree: Tree) -> Iterator[FoundFault]:
 
 
 def _missing_anchor_channel(tree: Tree) -> Iterator[FoundFault]:
-    channel = _section(_section(_section(tree, "audit"), "anchors"), "chat").get("channel")
-    if isinstance(channel, str) and not isinstance(_section(tree, "channels").get(channel), dict):
+    channel = section_of(section_of(section_of(tree, "audit"), "anchors"), "chat").get("channel")
+    if isinstance(channel, str) and not isinstance(section_of(tree, "channels").get(channel), dict):
         yield ("audit", "anchors", "chat", "channel"), f"is not set up; there is no channels.{channel}"
 
 
 def _open_console(tree: Tree) -> Iterator[FoundFault]:
-    listen = _section(tree, "server").get("listen")
-    disabled = _section(_section(tree, "channels"), "console").get("enabled") is False
+    listen = section_of(tree, "server").get("listen")
+    disabled = section_of(section_of(tree, "channels"), "console").get("enabled") is False
     if isinstance(listen, str) and ":" in listen and not is_loopback(listen) and not disabled:
         message = "is not loopback, and the console is loopback only; set channels.console.enabled: false"
         yield ("server", "listen"), message
 
 
 def _missing_for_mode(tree: Tree, declared: Declared) -> Iterator[FoundFault]:
-    channels = _section(tree, "channels")
+    channels = section_of(tree, "channels")
     for channel, kind in declared.channels.items():
         section = channels.get(channel)
         if not isinstance(section, dict):
@@ -233,7 +234,7 @@ def _by_groups(tree: Tree, roles: Iterable[str], declared: Declared) -> bool:
 
 def _allows(tree: Tree, name: str, verb: str) -> bool:
     """Whether that role allows the verb somewhere without break-glass."""
-    if name not in _section(tree, "roles"):
+    if name not in section_of(tree, "roles"):
         return any(_matches(do, verb) for do in policy.BUILT_IN.get(name, ()))
     role = _role(tree, name)
     if role.get("break_glass") is True:
@@ -252,7 +253,7 @@ def _roles_of(person: Tree) -> set[str]:
 
 def _rules(tree: Tree) -> Iterator[tuple[Loc, Tree]]:
     """Every rule that is written as keys and values."""
-    for name in _section(tree, "roles"):
+    for name in section_of(tree, "roles"):
         for kind in ("allow", "deny"):
             for number, rule in enumerate(_listed(_role(tree, name), kind)):
                 if isinstance(rule, dict):
@@ -260,10 +261,11 @@ def _rules(tree: Tree) -> Iterator[tuple[Loc, Tree]]:
 
 
 def _role(tree: Tree, name: str) -> Tree:
-    return _section(_section(tree, "roles"), name)
+    return section_of(section_of(tree, "roles"), name)
 
 
-def _section(tree: Tree, key: str) -> Tree:
+def section_of(tree: Tree, key: str) -> Tree:
+    """The keys and values under that key; empty where there are none."""
     found = tree.get(key)
     return found if isinstance(found, dict) else {}
 

@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Annotated, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 Loc = tuple[str | int, ...]  #: the path to a value: ("people", 0, "slack")
@@ -27,6 +28,9 @@ _MESSAGES: Mapping[str, str] = {
     "mapping_": "must be keys and values, one per line below it",
     "dict_": "must be keys and values, one per line below it",
     "tuple_": "must be a list; begin the line of each entry with a dash",
+    "less_than_equal": "must be at most {le}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
     "too_short": "must not be empty; give at least one",
 }
 
@@ -129,10 +133,9 @@ def _explained(detail: ErrorDetails, loc: Loc, model: type[BaseModel]) -> str:
         return f"must be one of {ctx['expected']}"
     if kind == "value_error":
         return str(ctx["error"])
-    for prefix, text in _MESSAGES.items():
-        if kind.startswith(prefix):
-            return text
-    message = detail["msg"]
+    if found := next((text for start, text in _MESSAGES.items() if kind.startswith(start)), None):
+        return found.format(**ctx)
+    message = (kind == "string_pattern_mismatch" and _pattern_hint(model, loc)) or detail["msg"]
     return message[:1].lower() + message[1:]
 
 
@@ -140,28 +143,39 @@ def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
     """The keys that the model allows at that place; empty where any key is allowed."""
     kind: object = model
     for step in loc:
-        kind = _inside(_bare(kind), step)
-    kind = _bare(kind)
-    return list(_fields(kind)) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+        kind = _inside(bare(kind), step)
+    kind = bare(kind)
+    return list(fields_of(kind)) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
 
 
-def _fields(kind: type[BaseModel]) -> dict[str, object]:
+def _pattern_hint(model: type[BaseModel], loc: Loc) -> str:
+    """What the value must be, as the field's JSON schema tells editors; "" where it tells nothing."""
+    kind: object = model
+    for step in loc[:-1]:
+        kind = _inside(bare(kind), step)
+    kind = bare(kind)
+    field = kind.model_fields.get(str(loc[-1])) if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    extra = field.json_schema_extra if isinstance(field, FieldInfo) else None
+    return str(extra.get("patternErrorMessage", "")) if isinstance(extra, dict) else ""
+
+
+def fields_of(kind: type[BaseModel]) -> dict[str, object]:
     """The type of each key's value, by the key's name in the file."""
     return {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
 
 
-def _bare(kind: object) -> object:
+def bare(kind: object) -> object:
     """The type without None and annotations."""
     if get_origin(kind) is Annotated:
-        return _bare(get_args(kind)[0])
+        return bare(get_args(kind)[0])
     if get_origin(kind) in {Union, UnionType}:
-        return _bare(next(choice for choice in get_args(kind) if choice is not type(None)))
+        return bare(next(choice for choice in get_args(kind) if choice is not type(None)))
     return kind
 
 
 def _inside(kind: object, step: str | int) -> object:
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return _fields(kind).get(str(step))
+        return fields_of(kind).get(str(step))
     inner = get_args(kind)
     if not inner:
         return None

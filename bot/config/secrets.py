@@ -23,6 +23,7 @@ from bot.config.faults import Loc, Plain, SettingsDocument, SettingsFault
 from bot.core.errors import Rejected
 
 _REFERENCE = re.compile(r"\$\{([a-z-]+):([^{}]+)\}")
+_WITHOUT_PROVIDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LARGEST = 64 * 1024  #: bytes of one secret
 _TIMEOUT_S = 5.0
 _MAX_ANSWER = 1024 * 1024
@@ -50,6 +51,8 @@ def read_secret(reference: str, *, near: Path, environ: Mapping[str, str]) -> st
         Rejected: the text is more than a reference, or the provider gave no value. Never shows a value.
     """
     match = _REFERENCE.fullmatch(reference)
+    if bare := _WITHOUT_PROVIDER.fullmatch(reference):
+        raise Rejected(f"is a reference without a provider; write ${{env:{bare[1]}}}")
     if not match:
         raise Rejected("holds a reference inside other text; a reference must be the whole value")
     provider, name = match.groups()
@@ -93,10 +96,10 @@ def plain_text_secrets(
         if loc in referred or loc not in given.values or not value:
             continue
         if "://" not in value or urlsplit(value).password:
-            yield given.fault(loc, _LITERAL, on_value=True)
+            yield given.fault(loc, PLAIN_TEXT, on_value=True)
 
 
-_LITERAL = "is a secret in plain text; fine on your own machine, elsewhere write ${env:NAME} or ${file:PATH}"
+PLAIN_TEXT = "is a secret in plain text; fine on your own machine, elsewhere write ${env:NAME} or ${file:PATH}"
 
 
 def _references(tree: Plain, loc: Loc) -> Iterator[tuple[Loc, str, Callable[[str], None]]]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bot.lib.settings_fields import Minutes, Seconds, Section
+from bot.lib import promql
+from bot.lib.settings_fields import Minutes, Mistake, Seconds, Section, namespace_mistake, text_of
 from bot.notifications.template_settings import TemplatesSettings
 
 #: Kinds of workload, as written before the slash.
 WORKLOADS = ("deployment", "statefulset", "daemonset", "rollout")
+_NOT_TYPED = re.compile(r"[\s*?]")
 _WORKLOAD = re.compile(rf"({'|'.join(WORKLOADS)})/[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 
 
@@ -21,6 +23,15 @@ def _workload(text: str) -> str:
     if not _WORKLOAD.fullmatch(text):
         raise ValueError(f"must be one of {', '.join(WORKLOADS)}, a slash, and the object's name")
     return text
+
+
+def _promql(expression: str) -> str:
+    if fault := promql.fault_in(expression):
+        raise ValueError(fault)
+    return expression
+
+
+_Expression = Annotated[str, AfterValidator(_promql)]
 
 
 class ReplicasSettings(Section):
@@ -42,7 +53,7 @@ class ReplicasSettings(Section):
 class HeadroomSettings(Section):
     """How much of each replica is in use, so that a scale-down leaves enough for the load."""
 
-    query: str = Field(min_length=1, description="A PromQL expression of one value, 0 to 1.")
+    query: _Expression = Field(min_length=1, description="A PromQL expression of one value, 0 to 1.")
     most: float = Field(0.8, gt=0, le=1, description="The maximum after scaling down.")
 
 
@@ -51,6 +62,12 @@ class ConnectionsSettings(Section):
 
     each: int = Field(ge=1)
     most: int = Field(ge=1)
+
+    @classmethod
+    def doubts(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        each, most = given.get("each"), given.get("most")
+        if isinstance(each, int) and isinstance(most, int) and each > most:
+            yield ("each",), "is above `most`, so not even one replica is within the limit"
 
 
 class ServiceSettings(Section):
@@ -74,7 +91,7 @@ class ServiceSettings(Section):
     )
     headroom: HeadroomSettings | None = None
     connections: ConnectionsSettings | None = None
-    check: str | None = Field(
+    check: _Expression | None = Field(
         None, min_length=1, description="A PromQL expression that is true while the service is healthy."
     )
     check_for: Minutes = Field(
@@ -87,3 +104,12 @@ class ServiceSettings(Section):
         description="Seconds for which the workload must stay ready before a change counts as done.",
         json_schema_extra={"default": 60},
     )
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        yield from namespace_mistake(given, "namespace")
+
+    @classmethod
+    def doubts(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        if _NOT_TYPED.search(text_of(given, "name")):
+            yield ("name",), "has a space or a wildcard, so no command can name the service"

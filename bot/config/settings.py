@@ -6,7 +6,7 @@ Secrets are `SecretStr` from here on, so no repr, log line or error can show one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
-from bot.config import secrets, yaml_reader
+from bot.config import mistakes, paths, rules, secrets, yaml_reader
 from bot.config.access import FreezeSettings, PersonSettings, RoleSettings, SecuritySettings
 from bot.config.audit import AuditSettings
-from bot.config.consistency import Declared, contradictions, unusable_rules
-from bot.config.faults import InvalidSettings, SettingsFault, add_validation_faults
+from bot.config.consistency import Declared, contradictions, entries, section_of, unusable_rules
+from bot.config.faults import InvalidSettings, Loc, Plain, SettingsFault, add_validation_faults
+from bot.config.incidents import FlappingSettings, PageAgainSettings
 from bot.config.services import ServiceSettings
+from bot.incidents.transitions import PLACE_LABELS
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.integrations.console.settings import ConsoleSettings
 from bot.integrations.kubernetes.settings import ClusterSettings
@@ -28,19 +30,23 @@ from bot.integrations.pagerduty.settings import PagerDutySettings
 from bot.integrations.prometheus.settings import MetricsSettings
 from bot.integrations.slack.settings import SlackSettings
 from bot.integrations.sns.settings import SnsSettings
-from bot.integrations.telegram.settings import TelegramSettings
+from bot.integrations.telegram.settings import TelegramSettings, number_of, webhook_fault
 from bot.lib.settings_fields import (
     Address,
     ChannelSection,
     HostPort,
     Minutes,
+    Mistake,
     PlugSection,
     Seconds,
     Secret,
     Section,
     StoreAddress,
+    is_host_and_port,
     is_loopback,
+    path_mistake,
     plugs_in,
+    text_of,
 )
 from bot.notifications.places import PLACE_ORDER
 
@@ -54,24 +60,49 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     return read_settings(path, environ)[0]
 
 
-def read_settings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[SettingsFault, ...]]:
-    """As `load_settings`, with the warnings: settings that are valid but risky."""
+def read_settings(
+    path: Path, environ: Mapping[str, str], *, files_too: bool = False
+) -> tuple[Settings, tuple[SettingsFault, ...]]:
+    """As `load_settings`, with the warnings: settings that are valid but risky.
+
+    `files_too`: a file that the settings name and that cannot be used here is a fault instead of a warning.
+    """
     given = yaml_reader.read_document(path)
     referred = secrets.resolve_references(given, environ)
     settings = None
+    for loc, message in mistakes.mistakes(given.tree, Settings):  # First: they say more than pydantic does.
+        given.add_fault(loc, message, on_value=True)
     try:
         settings = Settings.model_validate(given.tree)
     except ValidationError as error:
         add_validation_faults(error, Settings, given)
-    for loc, message in contradictions(given.tree, _declared()):
+    missing = list(mistakes.missing_here(given.tree, Settings, path.absolute().parent))
+    for loc, message in [*_certain_faults(given.tree), *(missing if files_too else ())]:
         given.add_fault(loc, message, on_value=True)
-    if given.faults or settings is None:
+    if settings is None:
         raise InvalidSettings(given.faults)
-    warnings = [*secrets.plain_text_secrets(settings, referred, given)]
+    plain_text = [*secrets.plain_text_secrets(settings, referred, given)]
+    settings, relative = paths.resolve_paths(settings, path.absolute().parent)
+    warnings = [*plain_text, *paths.left_behind(relative, given)]
+    if given.faults:
+        raise InvalidSettings(given.faults)
     if settings.audit.key is None and not settings.store.url.get_secret_value().startswith("sqlite"):
         warnings.append(given.fault(("audit", "key"), _UNSIGNED))
-    warnings += [given.fault(loc, message) for loc, message in unusable_rules(given.tree, _declared())]
+    warnings += [given.fault(loc, message, on_value=True) for loc, message in [*_doubts(given.tree), *missing]]
     return settings, tuple(sorted(warnings))
+
+
+def _certain_faults(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+    verbs = rules.known_verbs()
+    yield from rules.unknown_verbs(tree, verbs)
+    yield from rules.freezes_with_verbs(tree, verbs)
+    yield from contradictions(tree, _declared())
+
+
+def _doubts(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+    yield from unusable_rules(tree, _declared())
+    yield from rules.unknown_services(tree)
+    yield from mistakes.doubts(tree, Settings)
 
 
 _UNSIGNED = (
@@ -79,11 +110,14 @@ _UNSIGNED = (
 )
 
 
+_LOOPBACK = "127.0.0.1:8080"
+
+
 class ServerSettings(Section):
     """The HTTP server."""
 
     listen: HostPort = Field(
-        "127.0.0.1:8080",
+        _LOOPBACK,
         description="host:port to listen on. An address other than loopback requires channels.console.enabled: false.",
     )
     public_url: Address = Field(
@@ -101,9 +135,16 @@ class ServerSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _public_url_from_listen(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and given.get("listen") and not given.get("public_url"):
+        if isinstance(given, Mapping) and not given.get("public_url") and is_host_and_port(given.get("listen")):
             return {**given, "public_url": f"http://{given['listen']}"}
         return given
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        received = ("/in/slack", "/in/telegram", "/in/pagerduty", "/alerts/alertmanager")
+        yield from path_mistake(given, "public_url", *received)
+        if "?" in text_of(given, "public_url"):
+            yield ("public_url",), "must be the address alone; leave out ? and what follows it"
 
     @property
     def host(self) -> str:
@@ -123,9 +164,16 @@ class StoreSettings(Section):
 
     url: StoreAddress = Field(
         SecretStr("sqlite:///var/vakhta.db"),
-        description="sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
+        description="sqlite:///FILE (a relative FILE is relative to the settings file),"
+        " or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
         json_schema_extra={"default": "sqlite:///var/vakhta.db"},
     )
+
+    @property
+    def file(self) -> Path | None:
+        """The file of SQLite; None for a server."""
+        kind, _, rest = self.url.get_secret_value().partition(":///")
+        return Path(rest.partition("?")[0]) if kind == "sqlite" else None
 
 
 class _Plugs(Section):
@@ -181,6 +229,13 @@ class IncidentsSettings(Section):
         json_schema_extra={"default": 5},
     )
 
+    unheard_after: Minutes = Field(
+        timedelta(minutes=30),
+        description="Minutes after which an alert has ended that its source leaves out since it said that the group"
+        " has ended. With sources.alertmanager.api_url Alertmanager is asked instead.",
+        json_schema_extra={"default": 30},
+    )
+
     place_order: tuple[str, ...] = Field(
         PLACE_ORDER,
         min_length=1,
@@ -188,6 +243,14 @@ class IncidentsSettings(Section):
         " show them.",
         json_schema_extra={"default": list(PLACE_ORDER)},
     )
+
+    place_labels: tuple[str, ...] = Field(
+        PLACE_LABELS,
+        description="An acknowledged incident pages again when an alert with other values of these labels fires.",
+        json_schema_extra={"default": list(PLACE_LABELS)},
+    )
+    page_again: PageAgainSettings = Field(default_factory=PageAgainSettings)
+    flapping: FlappingSettings = Field(default_factory=FlappingSettings)
 
 
 class Settings(Section):
@@ -215,6 +278,26 @@ class Settings(Section):
             return self
         reached = telegram.model_copy(update={"webhook_url": f"{self.server.public_url.rstrip('/')}/in/telegram"})
         return self.model_copy(update={"channels": self.channels.model_copy(update={"telegram": reached})})
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        server, telegram = section_of(given, "server"), section_of(section_of(given, "channels"), "telegram")
+        public = server.get("public_url") or f"http://{server.get('listen') or _LOOPBACK}"
+        by_default = telegram.get("mode") == "webhook" and not telegram.get("webhook_url")
+        if by_default and not telegram.get("api_url") and isinstance(public, str) and webhook_fault(public):
+            message = "is missing; Telegram sends only to https:// on port 443, 80, 88 or 8443, and server.public_url"
+            yield ("channels", "telegram", "webhook_url"), f"{message} is no such address"
+
+    @classmethod
+    def doubts(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        chat = number_of(section_of(section_of(given, "channels"), "telegram").get("chat_id"))
+        accounts = {number_of(person.get("telegram")) for _, person in entries(given, "people")}
+        if chat is not None and chat > 0 and chat not in accounts:
+            message = "is a private chat with one person, as it has no minus sign; a group's id is -100..."
+            yield ("channels", "telegram", "chat_id"), f"{message} (no warning where it is somebody's under `people`)"
+        for loc, service in entries(given, "services"):
+            if service.get("cluster") and not given.get("clusters"):
+                yield (*loc, "cluster"), "names a cluster, and there is no section `clusters`; no action can reach it"
 
     @property
     def local_operator(self) -> bool:

@@ -50,6 +50,9 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False):
     sent_once: bool = (
         False  #: its source sends each change once, with the time of the change: an old one is never news again
     )
+    undated: bool = (
+        False  #: the source gave no start that can be right: `starts_at` is its receipt and identifies nothing
+    )
 
     @property
     def text_digest(self) -> int:
@@ -67,6 +70,8 @@ class AlertBatch(Struct, frozen=True, kw_only=True, gc=False):
     alerts: tuple[Alert, ...]
     body: bytes = b""  #: as received, in case it has to be quarantined
     truncated: int = 0  #: how many alerts the sender left out; being left out does not end an alert
+    group_ended: bool = False  #: the sender says that the group is over, and names each alert that it tells of
+    because: str = ""  #: why the bot itself ends these alerts; "" for what a source delivered
     rejected: tuple[tuple[str, str], ...] = ()  #: (path, reason) of single alerts that could not be read
     repairs: tuple[str, ...] = ()  #: what was repaired in the payload, for the answer and the log
     #: (code, reason) to quarantine the body although its alerts could be read.

@@ -84,19 +84,29 @@ class WebhookResponse:
     content_type: str = "text/plain; charset=utf-8"
 
 
-class Channel(Protocol):
+class ChannelFacts(Protocol):
+    """What the rest of the bot has to know of a channel, whether or not it runs."""
+
+    name: str
+    kinds: frozenset[MessageKind]  #: the kinds of message it takes
+    event_types: frozenset[EventType]  #: the events it is notified about
+    accounts: bool  #: people have accounts there, which the settings name and people may link
+    pages: bool  #: it wakes people by name, so whoever acknowledges there was paged for the incident
+
+    def accepts(self, incident: Incident) -> bool:
+        """Whether the channel handles this incident at all; the answer never changes for one incident."""
+        ...
+
+
+class Channel(ChannelFacts, Protocol):
     """One chat or pager, built from its own section of the settings alone.
 
     `deliver` blocks, keeps no state of the incident, and may be called twice for one key.
     """
 
-    name: str
-    kinds: frozenset[MessageKind]  #: the kinds of message it takes
-    event_types: frozenset[EventType]  #: the events it is notified about
+    title: str  #: the platform's name, as people write it
     limits: tuple[RateLimit, ...]
     threads: int  #: how many deliveries may run at the same time
-    accounts: bool  #: people have accounts there, which the settings name and people may link
-    pages: bool  #: it wakes people by name, so whoever acknowledges there was paged for the incident
     local: bool  #: it is the console on the board of this machine, and is not served under /in/
     #: Requests with more bytes than this are ignored with a 202, for a platform that stops sending after a few
     #: refusals. None: they are refused like any request that is too large.
@@ -128,10 +138,6 @@ class Channel(Protocol):
 
     def health_problem(self) -> str | None:
         """What is wrong with the connection, for the health check; None when no problem is known."""
-        ...
-
-    def accepts(self, incident: Incident) -> bool:
-        """Whether the channel handles this incident at all; the answer never changes for one incident."""
         ...
 
 
@@ -191,4 +197,26 @@ class UserGroupChannel(Protocol):
 
     def groups_of(self, account: str) -> Mapping[str, bool | None]:
         """As `GroupLookup`, at most five minutes old. Does not block."""
+        ...
+
+
+class KeptFacts(Protocol):
+    """What a channel has learned from its platform and needs after a restart, kept for it by name.
+
+    Both calls block and never raise: without its database the bot goes on with what it knows.
+    """
+
+    def recall(self, name: str) -> str | None: ...
+
+    def remember(self, name: str, value: str) -> bool:
+        """False: it could not be kept now; the channel tries again at its next occasion."""
+        ...
+
+
+@runtime_checkable
+class LearningChannel(Protocol):
+    """A channel that keeps facts. Declared by having `learn_into`."""
+
+    def learn_into(self, facts: KeptFacts) -> None:
+        """Called once, before `start`."""
         ...

@@ -6,6 +6,7 @@ Each carries a text that people are shown word for word: what is wrong, what was
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 
 
 class Rejected(Exception):
@@ -21,17 +22,33 @@ class Rejected(Exception):
         self.status = status
 
 
+class Refusal(StrEnum):
+    """What a platform refuses, where it refuses every message alike; one repair makes all of them good."""
+
+    KEY = "key"  #: the bot's token or routing key
+    PLACE = "place"  #: the chat: it is archived, closed or gone, or the bot is not in it
+
+
 class Undelivered(Exception):
     """The provider is down or does not take the message. `permanent`: the same try cannot succeed later.
 
-    `retry_after`: how long the provider asked us to wait (Retry-After); the whole channel waits.
+    `retry_after`: how long the provider asked us to wait (Retry-After); the whole channel waits. `refused`: a permanent
+    failure of the whole channel, which a person can repair; the message is sent again after that.
     """
 
-    def __init__(self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        retry_after: timedelta | None = None,
+        refused: Refusal | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
-        self.permanent = permanent
+        self.permanent = permanent or refused is not None
         self.retry_after = retry_after
+        self.refused = refused
 
 
 class Conflict(Exception):

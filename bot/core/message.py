@@ -65,6 +65,7 @@ class Situation:
 
     headword: str  #: how bad, and in which state: "CRITICAL", "ACKNOWLEDGED (critical)", "RESOLVED (critical)"
     holder: str  #: who has it, or that nobody has: "nobody has it yet; on call: Ana"
+    summary: str = ""  #: one sentence on what happens, with which the title ends; "" where it has none
     since: datetime  #: when the first of its alerts began to fire
     acknowledged_at: datetime | None = None
     resolved_at: datetime | None = None
@@ -90,7 +91,7 @@ class Card:
     spare: frozenset[str] = frozenset()  #: labels of buttons that may be left out where they do not fit
     severity: Severity = Severity.INFO
     status: Status = Status.OPEN
-    link: str = ""  #: the incident on the board
+    link: str = ""  #: the incident on the board; "" where a reader of the channel cannot open it
     situation: Situation | None = None  #: of the card of an incident
 
 
@@ -129,3 +130,17 @@ class Subscription:
     @property
     def display_name(self) -> str:
         return self.called or self.name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SentAgain:
+    """How many messages of an incident are owed to a channel again."""
+
+    channel: str
+    cards: int = 0
+    lines: int = 0
+    pages: int = 0
+    withheld_pages: int = 0  #: pages that were given up and are no longer wanted
+
+    def __bool__(self) -> bool:
+        return bool(self.cards or self.lines or self.pages)

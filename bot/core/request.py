@@ -43,6 +43,7 @@ class Request:
     account: str = ""  #: the sender's account in that channel
     private: bool = False  #: only the sender can read this request and its reply
     from_button: bool = False  #: a button sent it: its incident number may be from before a restore
+    page_key: str = ""  #: of a pager: the dedup_key of the page that it is about
     thread: str = ""  #: where the result can be posted for everybody later, as `Messenger.post` takes it
 
 

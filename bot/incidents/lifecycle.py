@@ -16,13 +16,25 @@ The tables give the new status and, in capitals, the event by its stored name (P
 | acknowledged | nothing            | open, theirs: ASSIGNED | as ack            | same: WORSENED   | same: EASED  |
 | resolved     | open: REOPENED     | refused                | refused           | refused          | refused      |
 
-An assignee has not agreed yet, so an assigned incident stays open until they acknowledge it. Assigning it to its
-assignee again, or setting the severity that it has, changes nothing.
+| status       | same alerts fire at once | alerts beyond the ack    | ends, if it flaps | `look_at` has come       |
+|--------------|--------------------------|--------------------------|-------------------|--------------------------|
+| open         | -                        | -                        | same: ENDED       | PAGED_AGAIN, or resolved |
+| acknowledged | -                        | same: FIRED, PAGED_AGAIN | same: ENDED       | PAGED_AGAIN, or resolved |
+| resolved     | as before it: REFIRED    | -                        | -                 | nothing                  |
 
-An incident's title is that of its lead alert (the worst, then the earliest, then the least fingerprint). Its severity
-is the lead's too, until a person sets one. Both are independent of the order in which deliveries arrive. A severity set
-by a person holds against every alert that is no worse than the incident has been; a worse one raises it, with an event
-(docs/decisions/0016).
+`course` has the rules of this last table. By a person, an acknowledgement of what paged again is an event as well.
+An acknowledged incident that is given back is open and nobody's: UNACKED, and PAGED_AGAIN unless it happened in a
+pager, which pages by itself.
+
+An assignee has not agreed yet, so an assigned incident stays open until they acknowledge it. Assigning it to its
+assignee again, or setting the severity that it has, changes nothing. What happened in a pager is a fact: it is told
+with its reason even where it changes nothing else (docs/decisions/0051).
+
+An incident's title is that of its lead alert: of those that fire, the worst, then the earliest, then the one with the
+least fingerprint. While none fires, it is the first of all that it had. Its severity is the lead's too, until a person
+sets one. Both are independent of the order in which deliveries arrive. When the lead ends and a milder alert fires on,
+the severity eases, with an event. A severity set by a person holds against every alert that is no
+worse than the incident has been; a worse one raises it, with an event (docs/decisions/0016).
 
 A transition that changes nothing gives an `IncidentChange` without events: that is how echoes between platforms end.
 """
@@ -36,8 +48,9 @@ from msgspec.structs import replace
 
 from bot.core.alert import Severity
 from bot.core.errors import Rejected
-from bot.core.incident import Event, EventType, Incident, IncidentChange, Status
+from bot.core.incident import EMPTY_COURSE, Course, Event, EventType, Incident, IncidentChange, Status, Unheard
 from bot.core.incident_marker import micros_of
+from bot.incidents import course
 from bot.incidents.transitions import (
     Acknowledge,
     ActionReported,
@@ -45,7 +58,9 @@ from bot.incidents.transitions import (
     AlertsChanged,
     Assign,
     DeliveryFailed,
+    KeepUnheard,
     LeadAlert,
+    LookAgain,
     OpenIncident,
     PageSomeone,
     PersonTransition,
@@ -53,6 +68,7 @@ from bot.incidents.transitions import (
     Resolve,
     SetSeverity,
     Transition,
+    Unacknowledge,
 )
 
 _UNLED = "~"  #: sorts behind every lead
@@ -68,6 +84,10 @@ def change(incident: Incident, transition: Transition, *, now: datetime) -> Inci
     match transition:
         case AlertsChanged():
             return _by_alerts(incident, transition, now)
+        case KeepUnheard():
+            return _kept_unheard(incident, transition, now)
+        case LookAgain():
+            return _looked_again(incident, transition, now)
         case ActionReported():
             return _changed(incident, now, (transition.type, transition.by, transition.text, transition.via))
         case DeliveryFailed():
@@ -99,6 +119,7 @@ def opened_by_alerts(incident_id: int, key: str, alerts: AlertsChanged, *, now: 
         truncated=alerts.truncated or 0,
         version=1,
         lead=lead.order,
+        course=_opening_course(lead, alerts),
     )
     message = _opening(fresh) if firing else f"{_opening(fresh)}. It had already ended when it was first reported."
     event_type = EventType.OPENED if firing else EventType.OPENED_RESOLVED
@@ -129,65 +150,123 @@ def opened_by_person(incident_id: int, transition: OpenIncident, *, now: datetim
 def _by_alerts(incident: Incident, alerts: AlertsChanged, now: datetime) -> IncidentChange:
     firing = max(0, incident.firing + alerts.fired - alerts.ended)
     updated = replace(
-        _with_lead(incident, alerts.lead),
+        _with_unheard(_with_lead(incident, alerts, firing), alerts, firing, now),
         firing=firing,
         total=incident.total + alerts.fired - alerts.refired + alerts.already_ended,
         truncated=incident.truncated if alerts.truncated is None else alerts.truncated,
     )
-    happened = [*_beginnings(incident, updated, alerts), *_ends(incident, updated, alerts)]
+    back = course.reopening(incident, updated, alerts, now)
+    happened = [*_beginnings(incident, updated, alerts, back), *_ends(incident, updated, alerts)]
+    happened += _reworded(incident, updated, alerts)
     if not happened:
         return IncidentChange(incident=incident)
-    for event_type, *_ in happened:
-        if event_type is EventType.REOPENED:
-            updated = replace(updated, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
-        if event_type is EventType.RESOLVED:
-            updated = replace(updated, status=Status.RESOLVED, resolved_at=now, resolved_by=alerts.source)
-    return _changed(updated, now, *happened)
+    if back is not None:
+        return _changed(back.incident, now, *happened)
+    if any(event_type is EventType.RESOLVED for event_type, *_ in happened):
+        return _changed(course.ended(updated, now), now, *happened)
+    if incident.status is Status.RESOLVED:
+        return _changed(updated, now, *happened)
+    followed, news = course.followed(incident, updated, alerts, now)
+    if news:
+        happened.append((EventType.PAGED_AGAIN, alerts.source, news, ""))
+    return _changed(followed, now, *happened)
 
 
-def _beginnings(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
-    if incident.status is Status.RESOLVED and updated.firing and (alerts.fired or alerts.repeated):
-        reason = "firing again" if alerts.fired else "still firing after it was resolved by hand"
-        yield EventType.REOPENED, alerts.source, f"{_count(updated.firing)} {reason}{_named(alerts)}.", ""
+def _beginnings(
+    incident: Incident, updated: Incident, alerts: AlertsChanged, back: course.Reopening | None
+) -> Iterator[_Happened]:
+    if back is not None:
+        resolved = f"it was resolved by {incident.resolved_by or 'hand'}"
+        reason = "firing again" if alerts.fired else f"still firing after {resolved}"
+        yield (
+            back.type,
+            alerts.source,
+            f"{course.count_alerts(updated.firing)} {reason}{_named(alerts)}.{back.note}",
+            "",
+        )
     elif alerts.fired:
-        yield EventType.ALERTS_FIRED, alerts.source, f"{_count(alerts.fired)} more firing{_named(alerts)}.", ""
+        yield (
+            EventType.ALERTS_FIRED,
+            alerts.source,
+            f"{course.count_alerts(alerts.fired)} more firing{_named(alerts)}.",
+            "",
+        )
     elif alerts.already_ended:
         yield (
             EventType.ALERTS_FIRED,
             alerts.source,
-            f"{_count(alerts.already_ended)} reported late, already ended{_named(alerts)}.",
+            f"{course.count_alerts(alerts.already_ended)} reported late, already ended{_named(alerts)}.",
             "",
         )
     if updated.truncated > incident.truncated:
-        yield EventType.ALERTS_FIRED, alerts.source, f"{alerts.source} left out {_count(updated.truncated)}.", ""
-    alive = incident.status is not Status.RESOLVED or (updated.firing and (alerts.fired or alerts.repeated))
-    if alive and updated.severity.rank < incident.severity.rank:
+        yield (
+            EventType.ALERTS_FIRED,
+            alerts.source,
+            f"{alerts.source} left out {course.count_alerts(updated.truncated)}.",
+            "",
+        )
+    alive = incident.status is not Status.RESOLVED or back is not None
+    if alive and updated.firing and course.is_worse(incident, updated):
         yield EventType.SEVERITY_RAISED, alerts.source, f"Now {updated.severity}: {updated.title}", ""
+
+
+def _reworded(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
+    """What follows from another lead. A reopened incident is told anew, so nothing has eased there."""
+    if incident.status is Status.RESOLVED or not updated.firing:
+        return
+    if updated.severity.rank > incident.severity.rank and not incident.is_flapping:
+        yield EventType.SEVERITY_LOWERED, alerts.source, f"Now {updated.severity}: {updated.title}", ""
+    elif alerts.retold:
+        said = f"It says now: {updated.title}" if updated.title != incident.title else "Its alert has other texts now."
+        yield EventType.ALERTS_CHANGED, alerts.source, said, ""
+    if alerts.heard_again and incident.course.unheard:
+        yield EventType.ALERTS_CHANGED, alerts.source, f"{course.count_alerts(alerts.heard_again)} heard of again.", ""
 
 
 def _ends(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
     if not alerts.ended:
         return
-    if incident.status is not Status.RESOLVED and not updated.firing:
-        yield EventType.RESOLVED, alerts.source, "All alerts have ended.", ""
+    because, ended = f"{alerts.because} " if alerts.because else "", course.count_alerts(alerts.ended)
+    if incident.status is not Status.RESOLVED and not updated.firing and not incident.is_flapping:
+        yield EventType.RESOLVED, alerts.source, f"{because}All alerts have ended.", ""
+    elif updated.course.unheard and not incident.course.unheard:
+        said = f"says that the group has ended, and nothing about {course.count_alerts(updated.firing)}"
+        yield EventType.ALERTS_ENDED, alerts.source, f"{ended} ended. {alerts.source} {said}.", ""
     else:
-        yield EventType.ALERTS_ENDED, alerts.source, f"{_count(alerts.ended)} ended, {updated.firing} still firing.", ""
+        yield EventType.ALERTS_ENDED, alerts.source, f"{because}{ended} ended, {updated.firing} still firing.", ""
+
+
+def _looked_again(incident: Incident, transition: LookAgain, now: datetime) -> IncidentChange:
+    looked, event_type, reason = course.looked_again(incident, transition.quiet, now)
+    if event_type is None:
+        return IncidentChange(incident=looked)
+    return _changed(looked, now, (event_type, incident.source, reason, ""))
 
 
 def _by_person(incident: Incident, transition: PersonTransition, now: datetime) -> IncidentChange:
     match transition:
-        case Acknowledge():
-            return _acked(incident, transition, now)
+        case Acknowledge() | Unacknowledge() | Assign():
+            return _owner_changed(incident, transition, now)
         case Resolve():
             return _resolved(incident, transition, now)
         case Reopen():
             return _reopened(incident, transition, now)
-        case Assign():
-            return _assigned(incident, transition, now)
         case SetSeverity():
             return _severity_set(incident, transition, now)
         case _:
             return _changed(incident, now, _remark(transition))
+
+
+def _owner_changed(
+    incident: Incident, transition: Acknowledge | Unacknowledge | Assign, now: datetime
+) -> IncidentChange:
+    match transition:
+        case Acknowledge():
+            return _acked(incident, transition, now)
+        case Unacknowledge():
+            return _unacked(incident, transition, now)
+        case Assign():
+            return _assigned(incident, transition, now)
 
 
 def _remark(transition: AddNote | PageSomeone) -> _Happened:
@@ -204,24 +283,54 @@ def _remark(transition: AddNote | PageSomeone) -> _Happened:
 def _acked(incident: Incident, transition: Acknowledge, now: datetime) -> IncidentChange:
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
-    if incident.status is Status.ACKED and incident.owner == transition.by:
+    if incident.owner == transition.by and not incident.awaits_ack:
         return IncidentChange(incident=incident)
     if incident.owner and not transition.human:
         return IncidentChange(incident=incident)
     message = f"{transition.name} has it."
-    if incident.owner and incident.owner != transition.by:
+    if incident.status is Status.ACKED and incident.owner == transition.by:
+        message = f"{transition.name} still has it, with {course.count_alerts(incident.firing)} firing."
+    elif incident.owner and incident.owner != transition.by:
         message = f"{transition.name} takes it over from {incident.owner}."
     taken = replace(incident, status=Status.ACKED, owner=transition.by)
+    taken = course.covering(taken, by=transition.name, places=transition.places, now=now)
+    if incident.page_is_due:
+        taken = replace(taken, look_at=None)
     return _changed(taken, now, (EventType.ACKED, transition.by, message, transition.via))
+
+
+def _unacked(incident: Incident, transition: Unacknowledge, now: datetime) -> IncidentChange:
+    """Of a pager it is told even where nobody had it, if there is a reason: whom it pages now, for example."""
+    if incident.status is Status.RESOLVED:
+        raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
+    had = incident.status is Status.ACKED
+    if not had and (transition.page_again or not transition.because):
+        return IncidentChange(incident=incident)
+    because = f": {transition.because.rstrip('.')}" if transition.because else ""
+    whose = "it back" if incident.owner == transition.by else f"back what {incident.owner or 'nobody'} had"
+    returned = f"{transition.name} gave {whose}"
+    told = f"{transition.name}{because}." if because else f"{returned}."
+    happened = [(EventType.UNACKED, transition.by, f"Nobody has it now. {told}", transition.via)]
+    freed = course.with_course(replace(incident, status=Status.OPEN, owner=None), covered=None)
+    if had and transition.page_again:
+        freed = course.with_further_page(freed)
+        happened.append(
+            (EventType.PAGED_AGAIN, transition.by, f"{returned}, and it pages again{because}.", transition.via)
+        )
+    return _changed(freed, now, *happened)
 
 
 def _resolved(incident: Incident, transition: Resolve, now: datetime) -> IncidentChange:
     if incident.status is Status.RESOLVED:
         return IncidentChange(incident=incident)
-    message = f"{transition.name} resolved it."
+    where = (" in the pager" if transition.human else " by itself") if transition.in_pager else ""
+    message = f"{transition.name} resolved it{where}."
     if incident.firing:
-        message = f"{transition.name} resolved it while {_count(incident.firing)} still fired."
-    done = replace(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
+        again = "It opens again, and pages, when they are sent again."
+        message = (
+            f"{transition.name} resolved it{where} while {course.count_alerts(incident.firing)} still fired. {again}"
+        )
+    done = replace(course.forgotten(incident), status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
     return _changed(done, now, (EventType.RESOLVED, transition.by, message, transition.via))
 
 
@@ -229,23 +338,22 @@ def _reopened(incident: Incident, transition: Reopen, now: datetime) -> Incident
     if incident.status is not Status.RESOLVED:
         return IncidentChange(incident=incident)
     message = f"{transition.name} reopened it{f': {transition.because}' if transition.because else '.'}"
-    back = replace(incident, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
+    back = replace(course.forgotten(incident), status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
     return _changed(back, now, (EventType.REOPENED, transition.by, message, transition.via))
 
 
 def _assigned(incident: Incident, transition: Assign, now: datetime) -> IncidentChange:
-    if transition.to == transition.by:
-        return _acked(incident, Acknowledge(by=transition.by, name=transition.name, via=transition.via), now)
+    if transition.to == transition.by and not transition.in_pager:
+        own = Acknowledge(by=transition.by, name=transition.name, via=transition.via, places=transition.places)
+        return _acked(incident, own, now)
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
-    if incident.owner == transition.to:
+    if incident.owner == transition.to and not transition.in_pager:
         return IncidentChange(incident=incident)
-    given = replace(incident, status=Status.OPEN, owner=transition.to)
-    return _changed(
-        given,
-        now,
-        (EventType.ASSIGNED, transition.by, f"{transition.name} assigned it to {transition.to}.", transition.via),
-    )
+    given = course.with_course(replace(incident, status=Status.OPEN, owner=transition.to), covered=None)
+    because = f": {transition.because.rstrip('.')}" if transition.because else ""
+    message = f"{transition.name} assigned it to {transition.to}{because}."
+    return _changed(given, now, (EventType.ASSIGNED, transition.by, message, transition.via))
 
 
 def _severity_set(incident: Incident, transition: SetSeverity, now: datetime) -> IncidentChange:
@@ -255,10 +363,10 @@ def _severity_set(incident: Incident, transition: SetSeverity, now: datetime) ->
         return IncidentChange(incident=incident)
     worse = transition.severity.rank < incident.severity.rank
     message = f"{transition.name} changed the severity from {incident.severity} to {transition.severity}."
-    updated = replace(incident, severity=transition.severity)
-    if transition.severity.rank < incident.worst.rank or incident.lead == _UNLED:
-        worst = min(transition.severity.rank, incident.worst.rank)
-        updated = replace(updated, lead=f"{worst}|{_UNLED}")  # an alert of that severity may still name it
+    worst = min(transition.severity, incident.worst, key=_rank)
+    updated = replace(
+        incident, severity=transition.severity, course=replace(incident.course, severity_set=True, worst=worst)
+    )
     return _changed(
         updated,
         now,
@@ -276,26 +384,69 @@ def _event(incident: Incident, now: datetime, happened: _Happened) -> Event:
     return Event(incident_id=incident.id, at=now, type=event_type, by=by, text=message, via=via)
 
 
-def _with_lead(incident: Incident, lead: LeadAlert | None) -> Incident:
-    if lead is None or lead.order >= incident.lead:
-        return incident
-    worse = lead.severity.rank < incident.worst.rank or incident.lead == _UNLED
+def _with_lead(incident: Incident, alerts: AlertsChanged, firing: int) -> Incident:
+    """`firing`: how many alerts fire now."""
+    if alerts.retold:
+        incident = replace(incident, title=alerts.retold.title)
+    lead, course, worst = alerts.lead, incident.course, incident.worst
+    if alerts.outranked and course.worst is None:
+        course = replace(course, worst=worst)
+    if lead is None or (lead.order >= incident.lead and not alerts.leads):
+        return incident if course is incident.course else replace(incident, course=course)
+    worse = lead.severity.rank < worst.rank
+    if alerts.leads and not firing:
+        course = replace(course, worst=worst if worst.rank < lead.severity.rank else None)
+    elif course.worst is None and lead.order > incident.lead:
+        course = replace(course, worst=worst)
+    held = _is_set_by_person(incident) and not worse
+    if (course.severity_set and not held) or course.never_pages != lead.never_pages:
+        course = replace(course, severity_set=course.severity_set and held, never_pages=lead.never_pages)
     return replace(
         incident,
         lead=lead.order,
         title=lead.title,
-        severity=lead.severity if worse else incident.severity,
+        severity=incident.severity if held else lead.severity,
         service=lead.service,
+        course=course,
     )
+
+
+def _with_unheard(incident: Incident, alerts: AlertsChanged, firing: int, now: datetime) -> Incident:
+    """The group's word that it has ended holds until one of its alerts is heard of again, or all have ended."""
+    before = unheard = incident.course.unheard
+    if not firing or alerts.fired or alerts.repeated or alerts.heard_again:
+        unheard = None
+    elif before is None and alerts.group_ended and alerts.ended and incident.status is not Status.RESOLVED:
+        unheard = Unheard(since=now)
+    return incident if unheard is before else replace(incident, course=replace(incident.course, unheard=unheard))
+
+
+def _kept_unheard(incident: Incident, transition: KeepUnheard, now: datetime) -> IncidentChange:
+    unheard = incident.course.unheard
+    if unheard is None or unheard.why == transition.why:
+        return IncidentChange(incident=incident)
+    kept = replace(incident, course=replace(incident.course, unheard=replace(unheard, why=transition.why)))
+    return _changed(kept, now, (EventType.ALERTS_CHANGED, transition.source, f"Kept open: {transition.why}.", ""))
+
+
+def _opening_course(lead: LeadAlert, alerts: AlertsChanged) -> Course:
+    if not alerts.outranked and not lead.never_pages:
+        return EMPTY_COURSE
+    return Course(worst=lead.severity if alerts.outranked else None, never_pages=lead.never_pages)
+
+
+def _is_set_by_person(incident: Incident) -> bool:
+    """Earlier versions did not store it: theirs is another severity than that of the lead."""
+    return incident.course.severity_set or incident.lead[:1] not in (str(incident.severity.rank), _UNLED)
+
+
+def _rank(severity: Severity) -> int:
+    return severity.rank
 
 
 def _opening(incident: Incident) -> str:
     more = f" (and {incident.total - 1} more)" if incident.total > 1 else ""
     return f"{incident.title}{more}"
-
-
-def _count(number: int) -> str:
-    return f"{number} alert" if number == 1 else f"{number} alerts"
 
 
 def _named(alerts: AlertsChanged) -> str:

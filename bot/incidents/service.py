@@ -6,14 +6,14 @@ messages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypedDict
 
 from bot.core.alert import Severity
 from bot.core.errors import Rejected
-from bot.core.incident import Committed, EventType, Incident
-from bot.core.message import Subscription
+from bot.core.incident import Committed, EventType, Incident, Status
+from bot.core.message import MessageKind, SentAgain, Subscription
 from bot.core.request import Request
 from bot.incidents import lifecycle, timeline
 from bot.incidents.transitions import (
@@ -27,8 +27,10 @@ from bot.incidents.transitions import (
     Resolve,
     SetSeverity,
     Transition,
+    Unacknowledge,
 )
-from bot.store import incident_lists
+from bot.notifications import revival
+from bot.store import dead_messages, incident_lists, outbox
 from bot.store.transaction import Tx
 
 #: The largest difference between a platform's clock and ours.
@@ -48,14 +50,25 @@ class IncidentService:
     """Implements `command.IncidentOperations` for one request."""
 
     def __init__(
-        self, tx: Tx, request: Request, subscriptions: Sequence[Subscription], add_written: Callable[[Committed], None]
+        self,
+        tx: Tx,
+        request: Request,
+        subscriptions: Sequence[Subscription],
+        add_written: Callable[[Committed], None],
+        places_of: Callable[[Iterable[Mapping[str, str]]], tuple[str, ...]] = lambda _: (),
     ) -> None:
-        """`add_written`: called with what each change has written, to act on it after the commit."""
+        """`add_written`: called with what each change has written, to act on it after the commit.
+
+        `places_of`: the places of alerts with these labels, which an acknowledgement covers.
+        """
+        self._places_of = places_of
         self._tx = tx
         self._request = request
         self._by: _By = {"by": request.by.id, "name": request.by.display_name, "via": request.channel}
         self._subscriptions = subscriptions
         self._add_written = add_written
+        #: Whether it tells of something that has happened in a pager already, with its effects there.
+        self._in_pager = any(one.name == request.channel and MessageKind.PAGE in one.kinds for one in subscriptions)
 
     def get(self, incident_id: int) -> Incident:
         found = self._tx.incident(incident_id)
@@ -68,12 +81,27 @@ class IncidentService:
         return incident_lists.by_severity(self._tx.sql, limit)
 
     def acknowledge(self, incident: Incident) -> Incident:
+        """An acknowledgement of an older page counts if a person made it; the current page is acknowledged as well."""
         self._check_age(incident)
-        return self._change(incident, Acknowledge(**self._by, human=self._request.by.human))
+        older, human = self._is_about_older_page(incident), self._request.by.human
+        if older and not human:
+            raise _about_older_page(incident)
+        by: _By = {**self._by, "via": ""} if older else self._by
+        return self._change(incident, Acknowledge(**by, human=human, places=self._places(incident)))
+
+    def unacknowledge(self, incident: Incident, reason: str) -> Incident:
+        self._check_age(incident)
+        if self._in_pager and self._was_taken_since(incident):
+            return self.add_note(incident, reason) if reason else incident
+        return self._change(incident, Unacknowledge(**self._by, because=reason, page_again=not self._in_pager))
 
     def resolve(self, incident: Incident) -> Incident:
         self._check_age(incident)
-        return self._change(incident, Resolve(**self._by))
+        if self._is_about_older_page(incident):
+            raise _about_older_page(incident)
+        if self._in_pager and not self._request.by.human:
+            self._check_echo(incident)
+        return self._change(incident, Resolve(**self._by, human=self._request.by.human, in_pager=self._in_pager))
 
     def add_note(self, incident: Incident, text: str) -> Incident:
         return self._change(incident, AddNote(**self._by, text=text))
@@ -90,9 +118,13 @@ class IncidentService:
             )
         return self._change(incident, Reopen(**self._by, because=reason))
 
-    def assign(self, incident: Incident, person: str) -> Incident:
+    def assign(self, incident: Incident, person: str, reason: str) -> Incident:
         self._check_age(incident)
-        return self._change(incident, Assign(**self._by, to=person))
+        if self._in_pager and self._was_taken_since(incident):
+            return self.add_note(incident, reason) if reason else incident
+        places = self._places(incident)
+        given = Assign(**self._by, to=person, because=reason, in_pager=self._in_pager, places=places)
+        return self._change(incident, given)
 
     def set_severity(self, incident: Incident, severity: Severity) -> Incident:
         self._check_age(incident)
@@ -108,12 +140,24 @@ class IncidentService:
             self._change(about, PageSomeone(**self._by, text=text, page=page.id))
         return page
 
+    def resend(self, incident: Incident) -> Sequence[SentAgain]:
+        again = [
+            revival.send_again(self._tx, incident, channel, refused_only=False)
+            for channel in dead_messages.dead_channels(self._tx, incident.id)
+        ]
+        self._add_written(Committed(channels=frozenset(one.channel for one in again if one)))
+        return again
+
     def report_action(self, incident: Incident, message: str, *, done: bool) -> None:
         """Add the result of an action that was requested there to the timeline."""
         event_type = EventType.ACTION_DONE if done else EventType.ACTION_NOT_DONE
         self._change(
             incident, ActionReported(type=event_type, by=self._request.by.id, text=message, via=self._request.channel)
         )
+
+    def _places(self, incident: Incident) -> tuple[str, ...]:
+        """Where its alerts fire now."""
+        return self._places_of(self._tx.firing_labels(incident.id)) if incident.firing else ()
 
     def _check_age(self, incident: Incident) -> None:
         """Refuse a request from before the incident was opened again: a platform may deliver it hours late."""
@@ -126,7 +170,34 @@ class IncidentService:
                 status=409,
             )
 
+    def _is_about_older_page(self, incident: Incident) -> bool:
+        """Whether a further page was opened since the one that the pager tells of."""
+        page_key = self._request.page_key
+        return bool(page_key) and incident.page_number_of(page_key) != incident.pages
+
+    def _was_taken_since(self, incident: Incident) -> bool:
+        """Whether somebody acknowledged it after what the pager tells of: their word is on its way to the pager."""
+        sent_at, taken_at = self._request.sent_at, self._tx.acknowledged_at(incident.id)
+        return incident.status is Status.ACKED and sent_at is not None and taken_at is not None and sent_at < taken_at
+
+    def _check_echo(self, incident: Incident) -> None:
+        """Refuse what may be the echo of our own resolve, from before it paged again: it would silence that page."""
+        sent_at, paged_at = self._request.sent_at, outbox.last_paged_at(self._tx, incident.id, self._request.channel)
+        if sent_at is None or (paged_at is not None and sent_at < paged_at + _CLOCK_SKEW):
+            raise Rejected(
+                f"The pager resolved incident {incident.id} by itself right after it was sent a page. Nothing was done:"
+                " that may be the echo of an older resolve.",
+                code="echo",
+                status=409,
+            )
+
     def _change(self, incident: Incident, transition: Transition) -> Incident:
         change = lifecycle.change(incident, transition, now=self._tx.now)
         self._add_written(timeline.write(self._tx, [change], self._subscriptions))
         return change.incident
+
+
+def _about_older_page(incident: Incident) -> Rejected:
+    since = f"page {incident.pages} was opened since"
+    message = f"That is about an older page of incident {incident.id}; {since}. Nothing was done."
+    return Rejected(message, code="older_page", status=409)

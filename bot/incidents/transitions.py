@@ -5,10 +5,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
 from msgspec import Struct
 
 from bot.core.alert import Severity
 from bot.core.incident import EventType
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CourseRules:
+    """The settings' rules for what pages again, and for incidents that flap (`incidents.course`)."""
+
+    #: An acknowledgement covers less than this many times the alerts that fired when it was given, or fewer than
+    #: `at_least` more ...
+    factor: float = 2
+    at_least: int = 3
+    later: timedelta = timedelta(hours=1)  #: ... and firings that began no longer than this after it.
+    reopenings: int = 3  #: so many of them within the next make an incident flap
+    within: timedelta = timedelta(hours=1)
+    quiet: timedelta = timedelta(minutes=15)  #: an incident that flaps is over when nothing has fired for so long
+
+
+USUAL_COURSE_RULES = CourseRules()
+#: Where `incidents.place_labels` is not set.
+PLACE_LABELS = ("cluster", "region", "namespace")
 
 
 class LeadAlert(Struct, frozen=True, kw_only=True, gc=False):
@@ -18,6 +40,7 @@ class LeadAlert(Struct, frozen=True, kw_only=True, gc=False):
     title: str
     severity: Severity
     service: str | None = None
+    never_pages: bool = False  #: its author wants that it wakes nobody, whatever pages
 
 
 class AlertsChanged(Struct, frozen=True, kw_only=True, gc=False):
@@ -29,9 +52,27 @@ class AlertsChanged(Struct, frozen=True, kw_only=True, gc=False):
     ended: int = 0  #: episodes that fired and do not now
     already_ended: int = 0  #: episodes that had already ended when they were first reported
     repeated: int = 0  #: repeated firings, long enough after a person resolved it to mean "not over"
-    lead: LeadAlert | None = None  #: the first lead of the delivery's new alerts; None when none is new
+    lead: LeadAlert | None = None  #: the lead of the delivery's new alerts that fire; None when there are none
+    leads: bool = False  #: `lead` is that of all alerts that fire now (of all it had, when none fires): it replaces
+    outranked: bool = False  #: an alert of it that does not fire may sort before its lead
+    retold: LeadAlert | None = None  #: its present lead, heard with other texts
+    heard_again: int = 0  #: repeated firings, where its alerts had not been heard of since the end of the group
+    group_ended: bool = False  #: the sender says that all of the group is over; it has left out what fires on
+    because: str = ""  #: why the bot itself ended them
     titles: tuple[str, ...] = ()  #: a few titles, for the timeline
     truncated: int | None = None  #: how many alerts the sender left out; None when it did not say
+    came_back: int = 0  #: of `fired`, alerts that had ended in this incident a moment before
+    no_page_until: datetime | None = None  #: if all that fired came back: until then they page nobody again
+    places: tuple[str, ...] = ()  #: of an acknowledged incident: where the alerts of the delivery fire
+    began_last: datetime | None = None  #: of an acknowledged incident: the latest start of those that fired anew
+    rules: CourseRules = USUAL_COURSE_RULES
+
+
+class KeepUnheard(Struct, frozen=True, kw_only=True, gc=False):
+    """Its alerts, which are not heard of, are kept: `why` says what the source said when it was asked."""
+
+    source: str
+    why: str
 
 
 class Acknowledge(Struct, frozen=True, kw_only=True, gc=False):
@@ -41,6 +82,17 @@ class Acknowledge(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     via: str
     human: bool = True  #: False for a platform's automation, which never takes an incident from a person
+    places: tuple[str, ...] = ()  #: where its alerts fire now
+
+
+class Unacknowledge(Struct, frozen=True, kw_only=True, gc=False):
+    """Nobody has it any more: `by` gave it back, or a pager took it from its owner."""
+
+    by: str
+    name: str
+    via: str
+    because: str = ""
+    page_again: bool = False  #: False where the pager has done that itself
 
 
 class Resolve(Struct, frozen=True, kw_only=True, gc=False):
@@ -49,6 +101,8 @@ class Resolve(Struct, frozen=True, kw_only=True, gc=False):
     by: str
     name: str
     via: str
+    human: bool = True  #: False for a platform's automation
+    in_pager: bool = False  #: it was resolved in a pager, whose page is over with that
 
 
 class AddNote(Struct, frozen=True, kw_only=True, gc=False):
@@ -83,6 +137,9 @@ class Assign(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     via: str
     to: str
+    places: tuple[str, ...] = ()  #: where its alerts fire now, for whoever assigns it to themselves
+    because: str = ""
+    in_pager: bool = False  #: it was assigned in a pager, which pages `to` now, even where that is `by`
 
 
 class SetSeverity(Struct, frozen=True, kw_only=True, gc=False):
@@ -123,5 +180,11 @@ class ActionReported(Struct, frozen=True, kw_only=True, gc=False):
     via: str
 
 
-PersonTransition = Acknowledge | Resolve | Reopen | Assign | SetSeverity | AddNote | PageSomeone
-Transition = AlertsChanged | DeliveryFailed | ActionReported | PersonTransition
+class LookAgain(Struct, frozen=True, kw_only=True, gc=False):
+    """The time has come that the incident was to be looked at again (`Incident.look_at`)."""
+
+    quiet: timedelta = USUAL_COURSE_RULES.quiet  #: for how long nothing has fired, if it flaps
+
+
+PersonTransition = Acknowledge | Unacknowledge | Resolve | Reopen | Assign | SetSeverity | AddNote | PageSomeone
+Transition = AlertsChanged | KeepUnheard | LookAgain | DeliveryFailed | ActionReported | PersonTransition

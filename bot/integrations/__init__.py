@@ -11,6 +11,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 
+from bot.core.live_check import LiveCheck
 from bot.core.source import Source
 
 
@@ -30,6 +31,11 @@ def load_channel(name: str) -> ModuleType:
     return import_module(f"{__name__}.{name}.channel")
 
 
+def load_unloaded(name: str) -> ModuleType | None:
+    """Import what stands in for a channel without its SDK; None for a channel that has no SDK, and so needs none."""
+    return import_module(f"{__name__}.{name}.unloaded") if name in _folders_with("unloaded") else None
+
+
 def find_sources() -> dict[str, type[Source]]:
     """Every source by its name: the class in `source.py` whose `name` is the folder's name."""
     found: dict[str, type[Source]] = {}
@@ -38,6 +44,21 @@ def find_sources() -> dict[str, type[Source]]:
             if isinstance(thing, type) and vars(thing).get("name") == name:
                 found[name] = thing
     return found
+
+
+def load_live_check(section: type[object]) -> LiveCheck | None:
+    """The live check of that section's class, loaded with its SDK; None for a section without one.
+
+    It is in `live_check.py` beside the section's `settings.py`: the class whose `section` it is.
+    """
+    folder, _, part = section.__module__.rpartition(".")
+    if part != "settings" or folder not in {f"{__name__}.{name}" for name in _folders_with("live_check")}:
+        return None
+    for thing in vars(import_module(f"{folder}.live_check")).values():
+        if isinstance(thing, type) and vars(thing).get("section") is section:
+            made: LiveCheck = thing()
+            return made
+    return None
 
 
 def _folders_with(part: str) -> list[str]:

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
 
 from bot.core.errors import OutcomeUnknown, Rejected
+from bot.integrations.foreign_answer import describe_foreign_answer, is_page
 from bot.lib.redact import REDACTED, redact
 
 _MAX_BYTES = 8 * 1024 * 1024  # Of an answer.
@@ -66,8 +67,8 @@ class HttpApi:
         """A request that changes nothing there; returns the decoded JSON, None for an empty answer.
 
         Raises:
-            Rejected: with `code` unreachable, no_entry, not_found, too_many, refused, redirected, failed, no_answer or
-                unreadable.
+            Rejected: with `code` unreachable, no_entry, not_found, too_many, refused, proxy, redirected, failed,
+                no_answer or unreadable.
         """
         try:
             return self._decoded(self._call(verb, path, query, body))
@@ -85,7 +86,8 @@ class HttpApi:
         """A request that changes something there; returns as `get` does.
 
         Raises:
-            Rejected: with `code` unreachable, no_entry, not_found, too_many, refused or redirected; nothing was done.
+            Rejected: with `code` unreachable, no_entry, not_found, too_many, refused, proxy or redirected; nothing was
+                done.
             OutcomeUnknown: it was sent, and no readable answer came back.
         """
         try:
@@ -131,15 +133,23 @@ class HttpApi:
     def _answered(self, answer: requests.Response, until: float) -> bytes:
         status = answer.status_code
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise _Failed(f"{self._called} failed ({status}): {self._reason(answer, until)}")
+            raise _Failed(f"{self._called} failed ({status}): {self.sanitize(_reason_in(self._text(answer, until)))}")
         if status >= HTTPStatus.BAD_REQUEST:
-            message = f"{self._called} refused ({status}): {self._reason(answer, until)} Nothing was done."
-            raise Rejected(
-                message, code=_CODES.get(HTTPStatus(status), "refused") if status in _STATUSES else "refused"
-            )
+            raise self._refused(status, self._text(answer, until))
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise self._redirected()
         return self._read(answer, until)
+
+    def _refused(self, status: int, text: str) -> Rejected:
+        if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or is_page(text):
+            return Rejected(
+                f"{self._foreign(status, text)} Nothing was done.", code="proxy", status=HTTPStatus.BAD_GATEWAY
+            )
+        message = f"{self._called} refused ({status}): {self.sanitize(_reason_in(text))} Nothing was done."
+        return Rejected(message, code=_CODES.get(HTTPStatus(status), "refused") if status in _STATUSES else "refused")
+
+    def _foreign(self, status: int, text: str) -> str:
+        return self.sanitize(describe_foreign_answer(self._called, status, text))
 
     def _decoded(self, read: bytes) -> object:
         if not read:
@@ -147,6 +157,9 @@ class HttpApi:
         try:
             return json.loads(read)
         except (ValueError, RecursionError):
+            text = read[:_MAX_REDACTED].decode(errors="replace")
+            if is_page(text):
+                raise _Unreadable(self._foreign(HTTPStatus.OK, text)) from None
             raise _Unreadable(f"The answer of {self._called} is not JSON.") from None
 
     def _read(self, answer: requests.Response, until: float) -> bytes:
@@ -159,13 +172,12 @@ class HttpApi:
                 raise _Slow(f"{self._called} did not finish its answer in time.")
         return bytes(read)
 
-    def _reason(self, answer: requests.Response, until: float) -> str:
-        """The reason in the answer, fit to be shown: a sentence, or "no reason given."."""
+    def _text(self, answer: requests.Response, until: float) -> str:
+        """What a refusal says; "" where that cannot be read."""
         try:
-            text = self._read(answer, until).decode(errors="replace")
+            return self._read(answer, until).decode(errors="replace")
         except (HTTPError, OutcomeUnknown):
-            return "no reason given."
-        return self.sanitize(_reason_in(text))
+            return ""
 
     def _read_failed(self, unknown: OutcomeUnknown) -> Rejected:
         """A read without an answer has changed nothing."""

@@ -144,13 +144,13 @@ class Repair:
     def notes(self, raw: Mapping[str, str]) -> dict[str, str]:
         return self._pairs(raw, MOST_NOTE, "notes_cut")
 
-    def start(self, raw: object, now: datetime) -> datetime:
-        """The start; `now` in place of a time that cannot be right."""
+    def start(self, raw: object, now: datetime) -> datetime | None:
+        """The start; None where it is missing or cannot be right."""
         read = parse_time(raw)
         if read is not None and read <= now + AHEAD:
             return read
         self.record("time_replaced")
-        return now
+        return None
 
     def end(self, raw: object, now: datetime) -> datetime | None:
         """The end; None where it is missing or cannot be right."""

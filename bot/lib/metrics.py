@@ -31,6 +31,7 @@ class OutboxSize:
     channel: str
     count: int
     oldest_s: float  #: age of the oldest in seconds; 0 when there are none
+    pause_s: float = 0.0  #: seconds until the pause ends that the provider asked for; 0 when there is none
 
 
 class Metrics:
@@ -51,14 +52,17 @@ class Metrics:
             self.store_up.set(0 if outbox_sizes is None else 1)
             self.delivery_owed.clear()
             self.oldest_owed_seconds.clear()
+            self.channel_pause_seconds.clear()
             for size in outbox_sizes or ():
                 self.delivery_owed.labels(size.channel).set(size.count)
                 self.oldest_owed_seconds.labels(size.channel).set(size.oldest_s)
+                self.channel_pause_seconds.labels(size.channel).set(size.pause_s)
             return generate_latest(self.registry)
 
     def _add_inbound(self) -> None:
         self.webhooks_total = self._counter("webhooks", "Requests of alert sources, by answer.", "source", "code")
         self.alerts_total = self._counter("alerts", "Alerts stored durably.", "source")
+        self.unknown_severities_total = self._counter("unknown_severities", "New alerts whose severity no rule knows.")
         self.incidents_total = self._counter("incidents", "Events of incidents, by type.", "what")
         self.runs_total = self._counter("runs", "Runs of actions that ended, by their state then.", "state")
         self.commits_total = self._counter("commits", "Commits of the intake.")
@@ -81,6 +85,9 @@ class Metrics:
         )
         self.delivery_owed = self._gauge("delivery_owed", "Messages not delivered yet.", "channel")
         self.oldest_owed_seconds = self._gauge("oldest_owed_seconds", "Age of the oldest of them.", "channel")
+        self.channel_pause_seconds = self._gauge(
+            "channel_pause_seconds", "Time until the pause ends that the provider asked for; 0 without one.", "channel"
+        )
         self.store_up = self._gauge("store_up", "1 when the store answered this scrape.")
 
     def _add_audit(self) -> None:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn, TextIO
+
+from bot.lib.similar_words import offer, similar
 
 
 def printable(text: str) -> str:
@@ -38,17 +41,54 @@ def err(text: str, *, end: str = "\n") -> None:
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are escaped too: the arguments may have been pasted, or come from a script.
 
-    `fill` adds the arguments when the parser is first used, so that one command does not load what only others need.
+    An unknown word is answered with the most similar known one, and nothing is done.
     """
 
+    #: Adds the arguments when the parser is first used, so that one command does not load what only others need.
     fill: Callable[[], None] | None = None
+    #: The exit code of a wrong command line.
+    refused_with = 2
+    #: Words that are known elsewhere: each with what to type instead.
+    elsewhere: Mapping[str, str] = MappingProxyType({})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As in argparse, which overloads it; `Any` stands for all its signatures."""
+        self.complete()
+        return super().parse_known_args(args, namespace)
+
+    def complete(self) -> None:
+        """Add the arguments that `fill` adds."""
         fill, self.fill = self.fill, None
         if fill is not None:
             fill()
-        return super().parse_known_args(args, namespace)
+
+    def unknown(self, words: Sequence[str]) -> str:
+        """The error for arguments that were not understood."""
+        flags = [word.partition("=")[0] for word in words if word.startswith("-")]
+        if not flags:
+            return f"Not understood: {' '.join(words)}. Nothing was done."
+        near = similar(flags[0], self._option_string_actions)
+        return f"There is no option {flags[0]}.{offer(near)} Nothing was done."
+
+    def has_option(self, word: str) -> bool:
+        """Whether it is one of the options here, or the beginning of one."""
+        return any(one.startswith(word.partition("=")[0]) for one in self._option_string_actions)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        what, known = (action.metavar or action.dest), [str(one) for one in action.choices]
+        offered = offer(self._nearest(value, known)) or f" Known: {', '.join(known)}."
+        raise argparse.ArgumentError(None, f"There is no {what} {value!r}.{offered} Nothing was done.")
+
+    def _nearest(self, word: str, known: Sequence[str]) -> list[str]:
+        if word in self.elsewhere:
+            return [self.elsewhere[word]]
+        return similar(word, known) or [self.elsewhere[one] for one in similar(word, self.elsewhere)]
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(self.refused_with, f"{self.prog}: error: {message}\n")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         if message:

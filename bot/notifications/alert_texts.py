@@ -15,8 +15,11 @@ from bot.notifications.places import cut
 Texts = Mapping[str, str]
 
 _NAMES = ("alertname", "rulename", "title", "name")
-_SUMMARIES = ("summary", "message", "title")
-_DESCRIPTIONS = ("description", "message", "details", "summary")
+_HOW_BAD = frozenset({"severity", "priority", "level"})
+#: Grafana's own names for a rule that could not be evaluated; the rule's name is in `rulename`.
+_NOT_EVALUATED = {"DatasourceNoData": "no data", "DatasourceError": "the data source failed"}
+_SUMMARIES = ("message", "title", "description", "Error")
+_DESCRIPTIONS = ("description", "message", "details", "Error", "summary")
 _VALUES = ("value", "current_value", "currentValue", "__value_string__")
 _LINKS = {
     "Runbook": ("runbook_url", "runbook", "runbookUrl", "runbookURL", "runbook_link", "playbook"),
@@ -27,33 +30,51 @@ _LINKS = {
 #: What is in the address of an alert's own page, where it is not a query: Grafana's, vmalert's, CloudWatch's.
 _PAGES = {"/alerting/": "Rule", "/vmalert/": "Rule", "#alarmsV2:alarm/": "Alarm"}
 #: The end of a sentence: a full stop before a space, unless after a single letter, as in "e.g. ".
-_SENTENCE_END = re.compile(r"(?<![.\s]\w)[.!?](?=\s)")
+_SENTENCE_END = re.compile(r"(?<![.\s][A-Za-z])[.!?](?=\s)")
+_PARAGRAPH_END = re.compile(r"\n\s*\n")
+_GRAFANA_VALUE = re.compile(r"var='(\w+)' labels=\{[^}]*\} value=([^\s\]]+)")
 _GROUP_LABEL = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
 _NAME_LENGTH, _SENTENCE_LENGTH = 120, 200
 
 
 def name_of(labels: Texts, group: str = "") -> str:
-    """What the alert is called; without a name of its own, the labels of its group.
+    """What the alert is called; without a name of its own, the labels of its group, or the first of its own.
 
     `group`: the group's key. Alertmanager's ends with the labels by which it groups.
     """
-    for name in _NAMES:
-        if labels.get(name, "").strip():
-            return _one_line(labels[name], _NAME_LENGTH)
-    grouped = [f"{name}={value}" for name, value in _GROUP_LABEL.findall(group.rpartition(":{")[2])]
-    return _one_line(", ".join(grouped), _NAME_LENGTH) or "(no alertname)"
+    name = naming_label(labels)
+    if name:
+        called, rule = labels[name], labels.get("rulename", "").strip()
+        if rule and called in _NOT_EVALUATED:
+            called = f"{rule}, {_NOT_EVALUATED[called]} ({called})"
+        return _one_line(called, _NAME_LENGTH)
+    told = [f"{name}={value}" for name, value in _GROUP_LABEL.findall(group.rpartition(":{")[2])]
+    told = told or [f"{name}={value}" for name, value in labels.items() if value.strip() and name not in _HOW_BAD][:3]
+    return _one_line(", ".join(told), _NAME_LENGTH) or "(no alertname)"
+
+
+def naming_label(labels: Texts) -> str:
+    """The label that has the alert's name; "" if none has."""
+    return next((name for name in _NAMES if labels.get(name, "").strip()), "")
+
+
+def unsaid(labels: Texts, name: str) -> Texts:
+    """The labels without those that `name`, made of `labels` by `name_of`, has said already."""
+    if labels.get("alertname", "").strip():
+        return labels  # what nearly every alert has
+    naming = naming_label(labels)
+    return {key: value for key, value in labels.items() if key != naming and (naming or f"{key}={value}" not in name)}
 
 
 def summary_of(notes: Texts) -> str:
-    """One sentence on what happens; "" where the sender says nothing."""
-    for name in _SUMMARIES:
-        if notes.get(name, "").strip():
-            return _one_line(notes[name], _SENTENCE_LENGTH)
-    return first_sentence(notes.get("description", ""))
+    """One sentence on what happens; "" where the sender says nothing. A summary is taken as a whole."""
+    if notes.get("summary", "").strip():
+        return _one_line(notes["summary"], _SENTENCE_LENGTH)
+    return next((first_sentence(notes[name]) for name in _SUMMARIES if notes.get(name, "").strip()), "")
 
 
 def first_sentence(text: str) -> str:
-    line = _one_line(text, 4 * _SENTENCE_LENGTH)
+    line = _one_line(_PARAGRAPH_END.split(text.strip(), 1)[0], 4 * _SENTENCE_LENGTH)
     end = _SENTENCE_END.search(line)
     return cut(line[: end.end()] if end else line, _SENTENCE_LENGTH)
 
@@ -68,8 +89,10 @@ def description_of(notes: Texts, title: str = "") -> str:
 
 
 def value_of(notes: Texts) -> str:
-    """The value that fired, as the sender wrote it."""
-    return next((_one_line(notes[name], 80) for name in _VALUES if notes.get(name, "").strip()), "")
+    """The value that fired, as the sender wrote it; of Grafana's list, each query with its value."""
+    given = next((notes[name] for name in _VALUES if notes.get(name, "").strip()), "")
+    listed = [f"{query}={value}" for query, value in _GRAFANA_VALUE.findall(given)]
+    return _one_line(", ".join(listed) or given, 80)
 
 
 def links_of(labels: Texts, notes: Texts, source_link: str = "") -> dict[str, str]:

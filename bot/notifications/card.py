@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 
 from bot.core import run_state
 from bot.core.alert import AlertView
-from bot.core.incident import Incident, Status
+from bot.core.incident import CONSOLE, Incident, Status
 from bot.core.message import AlertSummary, Card, Contact, Situation
 from bot.core.run_state import RunStatus
+from bot.lib.open_links import can_open
 from bot.lib.text import spell_list, spell_moment
-from bot.notifications.alert_texts import description_of, links_of, name_of, value_of
+from bot.notifications.alert_texts import description_of, links_of, name_of, summary_of, value_of
 from bot.notifications.places import PLACE_ORDER, key_labels, telling, where
 from bot.notifications.templates import CARD, PAGE, AlertFacts, Templates
 
 _SHOWN = 5  #: alerts on the card; `show` has all
 _DESCRIPTION, _SUMMARY = 1200, 500  #: characters
+_SUMMARY_BEGINS = 12  #: characters of a summary by which it is found in a title
 _SILENCED = ("alertname", "cluster", "namespace", "service")  #: labels that a silence from the card names
 
 
@@ -59,7 +61,7 @@ def incident_card(
         spare=frozenset({"Silence 2h"}),
         severity=incident.severity,
         status=incident.status,
-        link=f"{settings.public_url.rstrip('/')}/incidents/{incident.id}?mark={incident.mark}",
+        link=_link(incident, settings, channel),
         situation=situation,
     )
 
@@ -83,18 +85,31 @@ def _situation(
     return Situation(
         headword=_headword(incident),
         holder=holder(incident, settings.names, on_call),
+        summary=_summary_in_title(incident, lead),
         since=min((one.starts_at for one in shown), default=incident.opened_at),
         acknowledged_at=covered.at if covered and incident.status is Status.ACKED else None,
         resolved_at=incident.resolved_at,
         count=f"{incident.firing} firing of {incident.total}" if incident.total else "",
         description=_description(incident, lead, settings) if lead else "",
-        facts=_facts(incident, key_labels(told.common, settings.place_order)),
+        facts=_facts(incident, key_labels(told.common, settings.place_order), lead),
         alerts=tuple(rows[:_SHOWN]) if several else (),
         more=max(0, max(incident.firing, len(shown)) - _SHOWN) if several else 0,
         links=links_of(lead.labels, lead.notes, lead.link) if lead else {},
         on_call=on_call,
         notes=tuple(_notes(incident, lead, runs)),
     )
+
+
+def _link(incident: Incident, settings: CardSettings, channel: str) -> str:
+    """The incident on the board. Whoever reads the console sits at the bot's own machine and can open any address."""
+    board = f"{settings.public_url.rstrip('/')}/incidents/{incident.id}?mark={incident.mark}"
+    return board if channel == CONSOLE or can_open(board) else ""
+
+
+def _summary_in_title(incident: Incident, lead: AlertView | None) -> str:
+    """The summary of the alert that names the incident, if its title has it; the title may be cut."""
+    summary = summary_of(lead.notes) if lead else ""
+    return summary if f": {summary[:_SUMMARY_BEGINS]}" in incident.title else ""
 
 
 def _description(incident: Incident, lead: AlertView, settings: CardSettings) -> str:
@@ -124,15 +139,21 @@ def _summary(alert: AlertView, told: str, order: Sequence[str]) -> AlertSummary:
     return AlertSummary(text=text, firing=alert.firing, since=alert.starts_at, value=value_of(alert.notes))
 
 
-def _facts(incident: Incident, labels: Mapping[str, str]) -> dict[str, str]:
-    """The service of the settings first: people know it by that name."""
+def _facts(incident: Incident, labels: Mapping[str, str], lead: AlertView | None) -> dict[str, str]:
+    """The service of the settings first: people know it by that name. One of a label may be the exporter's."""
     service = incident.service
-    return dict(labels) if service is None or service in labels.values() else {"service": service, **labels}
+    if service is None or service in labels.values() or (lead and lead.labels.get("service") == service):
+        return dict(labels)
+    return {"service": service, **labels}
 
 
 def _notes(incident: Incident, lead: AlertView | None, runs: Sequence[RunStatus]) -> Iterator[str]:
     if lead and value_of(lead.notes) and incident.firing <= 1:
         yield f"Value: {value_of(lead.notes)}"
+    if incident.unheard_clause:
+        yield incident.unheard_clause
+    if incident.is_flapping:
+        yield incident.firing_words.capitalize()
     if incident.truncated:
         yield f"{incident.truncated} more alerts were not sent by {incident.source}"
     counts = run_state.count_unfinished(runs)
@@ -188,7 +209,7 @@ def holder(incident: Incident, names: Mapping[str, str], on_call: Sequence[Conta
 def _buttons(incident: Incident, alerts: Sequence[AlertView], *, can_silence: bool) -> dict[str, str]:
     if incident.status is Status.RESOLVED:
         return {}
-    buttons = {} if incident.status is Status.ACKED else {"Acknowledge": f"ack {incident.marked}"}
+    buttons = {"Acknowledge": f"ack {incident.marked}"} if incident.awaits_ack else {}
     buttons["Resolve"] = f"resolve {incident.marked}"
     silenced = _silence(alerts) if can_silence else ""
     return buttons | ({"Silence 2h": silenced} if silenced else {})

@@ -2,7 +2,7 @@
 
 The trap: most rules of Kubernetes speak of an object and carry the labels of the exporter that counted it. The `pod` of
 an alert by node-exporter is the exporter's, and the `instance` of an alert by kube-state-metrics as well. Those labels
-are left out where the exporter is known by its `job`.
+are left out where the exporter is known by its `job`, and its own pod where the alert names another object.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ _OF_NAMESPACES = ("service", "job")
 _SCRAPED = frozenset({"instance", "service", "job", "endpoint"})
 _NODE_EXPORTER = re.compile(r"(^|[-_/])(node|windows)[-_]?exporter|^node$|^integrations/(unix|node_exporter)$")
 _OBJECT_EXPORTER = re.compile(r"kube-?state-?metrics|^kubelet$|cadvisor|^integrations/kubernetes")
+_STATE_METRICS = re.compile(r"kube-?state-?metrics")
 _OF_A_POD = frozenset({"namespace", "pod", "container", "service", "endpoint", "job"})
 #: Say nothing to a person about where: how bad it is, and what Prometheus, its operator and its agents add.
 _NOISE = frozenset({
     "alertname", "rulename", "severity", "priority", "level", "prometheus", "prometheus_replica", "replica", "receive",
     "tenant_id", "endpoint", "uid", "metrics_path", "alertgroup", "grafana_folder", "__alert_rule_uid__", "rule_uid",
-    "ref_id", "datasource_uid", "monitor", "fstype",
+    "ref_id", "datasource_uid", "monitor", "fstype", "vmagent", "grafana_folder_uid",
 })  # fmt: skip
 #: Say more about a place that another label names.
 _DETAILS = frozenset({"container", "device", "mountpoint"})
@@ -59,12 +60,7 @@ def where(labels: Labels, order: Sequence[str] = PLACE_ORDER) -> str:
 
 def placed_labels(labels: Labels, order: Sequence[str] = PLACE_ORDER) -> dict[str, str]:
     """The labels that say where, by `order`, without those of the exporter."""
-    job = labels.get("job", "")
-    exporters: frozenset[str] = frozenset()
-    if _NODE_EXPORTER.search(job):
-        exporters = _OF_A_POD
-    elif _OBJECT_EXPORTER.search(job):
-        exporters = _SCRAPED
+    exporters = _of_exporter(labels)
     placed: dict[str, str] = {}
     for name in order:
         own = labels.get(f"exported_{name}")  # what the exporter said, where Prometheus put its own label in front
@@ -72,6 +68,30 @@ def placed_labels(labels: Labels, order: Sequence[str] = PLACE_ORDER) -> dict[st
         if value:
             placed[name] = cut(" ".join(value.split()), _VALUE_LENGTH)
     return {name: value for name, value in placed.items() if name not in _weaker(placed)}
+
+
+def own_service(labels: Labels) -> str | None:
+    """The `service` label, unless it is the exporter's Service: that one says nothing about what fires."""
+    exported = labels.get("exported_service")
+    if exported:
+        return exported
+    service = labels.get("service")
+    return service if service and "service" not in _of_exporter(labels) else None
+
+
+def _of_exporter(labels: Labels) -> frozenset[str]:
+    """The labels that speak of the exporter and not of what it counted."""
+    job = labels.get("job", "")
+    if _NODE_EXPORTER.search(job):
+        return _OF_A_POD
+    if not _OBJECT_EXPORTER.search(job):
+        return frozenset()
+    if _STATE_METRICS.search(labels.get("pod", "")):
+        if any(name in labels for name in _OBJECTS if name != "pod"):
+            return _SCRAPED | {"pod", "container"}
+        if "node" in labels:
+            return _OF_A_POD | _SCRAPED
+    return _SCRAPED
 
 
 def _weaker(placed: Labels) -> frozenset[str]:
@@ -92,7 +112,8 @@ class Telling(NamedTuple):
 
 def telling(alerts: Sequence[Labels], order: Sequence[str] = PLACE_ORDER) -> Telling:
     """What these alerts of one incident have in common, and what differs. Labels that say nothing are in neither."""
-    names = _by_order({name for labels in alerts for name in labels} - _NOISE, order)
+    kept = {name for labels in alerts for name in labels if not name.startswith("__")}
+    names = _by_order(kept - _NOISE, order)
     first = alerts[0] if alerts else {}
     common = {name: first[name] for name in names if all(labels.get(name) == first.get(name) for labels in alerts)}
     differing = [name for name in names if name not in common]

@@ -23,8 +23,10 @@ from bot.core.message import MessageKind, Notification
 from bot.lib import text
 from bot.lib.failpoints import failpoint
 from bot.lib.wakeup import WakeSignal
+from bot.notifications import revival
 from bot.notifications.card import CardSettings, incident_card, lead_first, page_summary
-from bot.store import outbox
+from bot.notifications.channel_text import pause_text, refusal_text
+from bot.store import channel_health, outbox
 from bot.store.engine import Store, Unavailable
 from bot.store.outbox import Claim
 from bot.store.transaction import Tx
@@ -37,6 +39,10 @@ LEASE = timedelta(seconds=30)
 _SPENT = 1 / 3
 #: The longest pause that a provider can ask for.
 LONGEST_RETRY = timedelta(hours=24)
+#: The longest pause before a page is tried again, whatever its provider asks for.
+LONGEST_PAGE_RETRY = timedelta(minutes=1)
+#: A pause of at least this long is told.
+TOLD_PAUSE = timedelta(minutes=1)
 _SOONEST = timedelta(milliseconds=100)
 #: How often a bug may fail one message before it is given up.
 POISON = 5
@@ -46,6 +52,8 @@ _AGAIN_S = 0.5
 _POLL_S = 1.0
 #: Added to each wait, so that a due message is due when it is looked up.
 _AFTER_S = 0.001
+#: How long a channel that works is not looked up again, where another process may have found it refusing.
+_WELL_S = 30.0
 
 #: Called with the incident, the channel and the reason, in the transaction that gives the message up.
 ReportFailure = Callable[[Tx, int, str, str], Committed]
@@ -97,7 +105,10 @@ class SendResult:
 
 
 class Sender:
-    """Sends the messages of all channels. `observe(claim, result, now)` is called after every try."""
+    """Sends the messages of all channels. `observe(claim, result, now)` is called after every try.
+
+    `report_failure` reports a message, `report_channel` a whole channel, which is done once for many messages.
+    """
 
     def __init__(
         self,
@@ -106,18 +117,21 @@ class Sender:
         *,
         cards: CardSettings,
         report_failure: ReportFailure,
+        report_channel: ReportFailure,
         on_commit: OnCommit,
         patience: Backoff | None = None,
         observe: Callable[[Claim, str, datetime], None] = lambda _claim, _outcome, _now: None,
     ) -> None:
         self._store = store
-        self._report_failure = report_failure
+        self._report_failure, self._report_channel = report_failure, report_channel
+        self._well_until: dict[str, float] = {}  #: channels without pause and trouble; monotonic seconds
         self._cards = cards
         self._on_commit = on_commit
         self._patience = patience or Backoff()
         self._observe = observe
         self._stopping = threading.Event()
         self._here = threading.local()  #: .unsure: this thread's claim until its commit is confirmed
+        self._titles = {one.name: one.title for one in channels}
         self._signals = {one.name: WakeSignal() for one in channels}
         self._threads = [
             threading.Thread(target=self._serve, args=(one,), name=f"delivery-{one.name}-{place}", daemon=True)
@@ -241,12 +255,36 @@ class Sender:
         with self._store.begin(one.channel) as tx:
             outbox.count_from_end(tx, one)
             ours = outbox.mark_sent(tx, one, ref)
+            ailed = ours and self._may_have_ailed(tx, one.channel)
             failpoint("delivery.closing")
             if not self._stopping.is_set():
                 after = self._next(tx, channel)
         self._here.unsure = None
+        if ailed:
+            self._make_good(one)
+            after = _AGAIN if isinstance(after, Idle) else after
         self._observe(one, SendResult.SENT if ours else SendResult.FENCED, tx.now)
         return after
+
+    def _may_have_ailed(self, tx: Tx, channel: str) -> bool:
+        """Whether the channel has a pause or a trouble that its success ends. Looked up every half minute at most."""
+        now = time.monotonic()
+        if self._well_until.get(channel, 0.0) > now:
+            return False
+        if channel_health.ails(tx, channel):
+            return True
+        self._well_until[channel] = now + _WELL_S
+        return False
+
+    def _make_good(self, arrived: Claim) -> None:
+        """In a transaction of its own, which no change of an incident runs beside. A failure is made up for by the next
+        success, or by the scheduler.
+        """
+        try:
+            with self._store.begin() as tx:
+                revival.after_success(tx, arrived)
+        except Unavailable as trouble:
+            logger.warning("what a channel missed is not sent yet", extra={"why": str(trouble)})
 
     def _give_back(self, one: Claim, trouble: Undelivered, *, fault: bool = False) -> Idle:
         """It did not arrive: retry it later or, if no try can help, give it up and report that to other channels."""
@@ -256,18 +294,41 @@ class Sender:
         with self._store.begin() as tx:
             outbox.count_from_end(tx, one)
             if after is not None:
-                outbox.pause(tx, one.channel, tx.now + after, message)
+                written |= self._pause(tx, one, after)
             if trouble.permanent:
-                ours, outcome = outbox.mark_dead(tx, one, message), SendResult.DEAD
-                reason = f"{_name(one)} cannot be delivered: {message}"
-                written = self._report_failure(tx, one.incident.id, one.channel, reason) if ours else written
+                ours, outcome = outbox.mark_dead(tx, one, message, trouble.refused), SendResult.DEAD
+                written |= self._report_death(tx, one, trouble, message) if ours else Committed()
             else:
-                again = tx.now + (after or self._patience.delay(one.attempts))
+                again = tx.now + (_longest_pause(one, after) if after else self._patience.delay(one.attempts))
                 ours, outcome = outbox.mark_failed(tx, one, message, again_at=again, fault=fault), SendResult.FAILED
             failpoint("delivery.giving_back")
+        self._well_until.pop(one.channel, None)
         self._observe(one, outcome if ours else SendResult.FENCED, tx.now)
         self._on_commit(written)
         return _AGAIN
+
+    def _pause(self, tx: Tx, one: Claim, after: timedelta) -> Committed:
+        """The provider asked us to wait. A page is tried again within a minute all the same."""
+        asked_until = tx.now + after
+        said = pause_text(self._titles[one.channel], asked_until, now=tx.now, pages=one.kind is MessageKind.PAGE)
+        channel_health.pause(tx, one.channel, said, until=tx.now + _longest_pause(one, after), asked_until=asked_until)
+        if after < TOLD_PAUSE or not channel_health.tell_pause_once(tx, one.channel):
+            return Committed()
+        if one.kind is MessageKind.PAGE:
+            # Recorded, so that the page is not reported once more when it is late.
+            outbox.report_failure_once(tx, one.incident.id, one.channel)
+        return self._report_channel(tx, one.incident.id, one.channel, said)
+
+    def _report_death(self, tx: Tx, one: Claim, trouble: Undelivered, message: str) -> Committed:
+        """A page is reported for each incident; cards and lines that the whole channel refuses once for all of them."""
+        page = one.kind is MessageKind.PAGE
+        if trouble.refused is not None:
+            try_at = tx.now + (revival.TRY_PAGE_AGAIN if page else revival.TRY_AGAIN)
+            first = channel_health.note_refusal(tx, one.channel, trouble.refused, message, try_at=try_at)
+            if not page:
+                said = refusal_text(self._titles[one.channel], message)
+                return self._report_channel(tx, one.incident.id, one.channel, said) if first else Committed()
+        return self._report_failure(tx, one.incident.id, one.channel, _death_text(one, trouble, message))
 
     def _notification(self, one: Claim) -> Notification:
         alerts = tuple(lead_first(one.alerts, one.incident))
@@ -283,6 +344,16 @@ class Sender:
             due_at=one.owed_at,
             attempted=one.attempts > 1,
         )
+
+
+def _longest_pause(one: Claim, asked: timedelta) -> timedelta:
+    return min(asked, LONGEST_PAGE_RETRY) if one.kind is MessageKind.PAGE else asked
+
+
+def _death_text(one: Claim, trouble: Undelivered, message: str) -> str:
+    """What cannot be delivered, why, and what comes next."""
+    again = f"`resend {one.incident.id}` sends it again." if trouble.refused is None else "It is tried every minute."
+    return f"{_name(one)} cannot be delivered: {message.rstrip('.')}. {again}"
 
 
 def _name(one: Claim) -> str:

@@ -103,6 +103,9 @@ def _kinds(bounds: DeadlineLimits, *, retry: timedelta) -> tuple[_Kind, ...]:
     return (
         _Kind("places in quotas", "pace", "at", begins),
         _Kind("pauses that providers asked for", "pause", "until", retry),
+        _Kind("pauses that providers asked for", "pause", "asked_until", retry),
+        _Kind("channels that refuse messages", "channel_trouble", "at", begins),
+        _Kind("channels that refuse messages", "channel_trouble", "try_at", retry),
         _Kind("messages to be tried again", "delivery", "not_before", retry, where=owed),
         _Kind("messages to be tried again", "delivery", "not_before", retry, where=leased),
         _Kind("messages being sent", "delivery", "lease_until", bounds.send_lease, bounds.send_lease, leased),

@@ -103,12 +103,24 @@ def lock_for_migration(connection: Connection) -> None:
 
 
 def is_newest(connection: Connection) -> bool:
-    """Whether the database has this version's tables, by Alembic's own row. Asking Alembic would mean to import it."""
+    """Whether the database has this version's tables."""
+    return stored_version(connection) == newest_version()
+
+
+def stored_version(connection: Connection) -> str:
+    """The number of the last migration, by Alembic's own row; "" for an empty database.
+
+    Asking Alembic would mean to import it.
+    """
     if not connection.dialect.has_table(connection, "alembic_version"):
-        return False
+        return ""
     noted = connection.exec_driver_sql("SELECT version_num FROM alembic_version").fetchall()
-    newest = max(_MIGRATIONS.glob("[0-9]*.py")).name.partition("_")[0]
-    return [str(version) for (version,) in noted] == [newest]
+    return " ".join(str(version) for (version,) in noted)
+
+
+def newest_version() -> str:
+    """The number of this version's last migration."""
+    return max(_MIGRATIONS.glob("[0-9]*.py")).name.partition("_")[0]
 
 
 class ClosingPool(QueuePool):
@@ -116,6 +128,9 @@ class ClosingPool(QueuePool):
 
     SQLAlchemy keeps those open in the old pool until the garbage collector finds it.
     """
+
+    #: Without it SQLAlchemy logs what the pool does as if we did, and `vakhta ask` showed four such lines.
+    _sqla_logger_namespace = "sqlalchemy.pool.ClosingPool"
 
     _disposed = False
 

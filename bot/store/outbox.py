@@ -11,14 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from bot.core.alert import AlertView
 from bot.core.channel import RateLimit
-from bot.core.incident import Event, Incident
+from bot.core.errors import Refusal
+from bot.core.incident import Event, EventType, Incident
 from bot.core.message import MOST_ALERTS, MessageKind, OutboxMessage
 from bot.core.run_state import RunStatus
 from bot.store import run_states
 from bot.store.sql import Fixed, Row
-from bot.store.times import micros, moment
+from bot.store.times import micros, moment, moment_or_none
 from bot.store.transaction import Tx
 from bot.store.views import alerts_of, event_of
 
@@ -29,7 +32,7 @@ _DELIVERY = (
 )  # fmt: skip
 _FRESH: Fixed = (
     ("version", "1"), ("sent_version", "0"), ("attempts", "0"), ("faults", "0"), ("token", "0"), ("lease_until", "0"),
-    ("said", "''"),
+    ("said", "''"), ("refused", "''"),
 )  # fmt: skip
 
 #: A card is always one row, and only its latest state is sent. A card that is being sent keeps its lease and is owed
@@ -44,8 +47,10 @@ _CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDAT
   not_before = CASE WHEN delivery.state = 'owed' THEN delivery.not_before ELSE excluded.not_before END,
   state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
 
+_UNSENT = "state IN ('owed', 'leased')"
+
 #: The line's card has been posted, so the line can go to the card's thread.
-_POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.incident_id
+POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.incident_id
   AND c.channel = delivery.channel AND c.kind = 'card' AND c.ref IS NOT NULL)"""
 
 #: The head of a channel's queue: of each lane only the oldest that is unsent.
@@ -56,8 +61,9 @@ _HEAD = """SELECT d.id FROM delivery AS d
         AND e.state IN ('owed', 'leased')))
  ORDER BY d.rank, d.id LIMIT 1"""
 
-#: One in so many places of a quota is reserved for critical messages.
-_KEPT = 20
+#: Of each quota this many places are reserved for critical messages: one in twenty, and of a small quota up to five,
+#: but never more than a quarter.
+_KEPT_OF, _KEPT_AT_LEAST, _KEPT_AT_MOST_OF = 20, 5, 4
 #: A request that took longer counts in its quota from its end, because the provider may have received it as late as
 #: that. The trap: this must be less than the margin that each channel's limits leave beyond its provider's window, or
 #: the next request might arrive too soon.
@@ -113,7 +119,7 @@ def enqueue(tx: Tx, owed: Sequence[OutboxRow], page_keys: Mapping[int, str]) -> 
     tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.CARD], _CARD_AGAIN, _FRESH)
     tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.LINE], fixed=_FRESH)
     if rows[MessageKind.LINE]:
-        tx.sql.run(f"UPDATE delivery SET state = 'owed' WHERE id >= ? AND state = 'waits' AND {_POSTED}", first)
+        tx.sql.run(f"UPDATE delivery SET state = 'owed' WHERE id >= ? AND state = 'waits' AND {POSTED}", first)
 
 
 def _lane(one: OutboxRow, page_keys: Mapping[int, str]) -> str:
@@ -191,6 +197,8 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         channel,
     )
     ref, acted = found or (None, False)
+    if kind == MessageKind.PAGE and incident.pages > 1:
+        incident = _as_of_page(tx, incident, event_id)
     return Claim(
         id=row_id,
         token=token,
@@ -199,7 +207,7 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         incident=incident,
         event=None if event_row is None else event_of(event_row),
         ref=ref,
-        alerts=() if kind == MessageKind.LINE else tuple(alerts_of(tx.sql, incident_id, MOST_ALERTS)),
+        alerts=() if kind == MessageKind.LINE else _alerts_of(tx, incident),
         runs=tuple(run_states.about(tx.sql, incident_id, _RUNS)) if acted and kind == MessageKind.CARD else (),
         version=version,
         attempts=attempts,
@@ -208,6 +216,25 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         lease_until=moment(lease_until),
         claimed_at=tx.now,
     )
+
+
+def _as_of_page(tx: Tx, incident: Incident, event_id: int) -> Incident:
+    """The incident with as many pages as it had at that event: a page that is sent late belongs to the page of then.
+
+    Each further page came with one event of its own.
+    """
+    later = tx.sql.scalar(
+        "SELECT count(*) FROM event WHERE incident_id = ? AND id > ? AND what = ?",
+        incident.id,
+        event_id,
+        str(EventType.PAGED_AGAIN),
+    )
+    return replace(incident, course=replace(incident.course, pages=incident.pages - int(later or 0)))
+
+
+def _alerts_of(tx: Tx, incident: Incident) -> tuple[AlertView, ...]:
+    """The alert that names the incident is among them, however many fire."""
+    return tuple(alerts_of(tx.sql, incident.id, MOST_ALERTS, incident.lead.rpartition("|")[2]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -232,10 +259,16 @@ def _room(tx: Tx, channel: str, limits: Sequence[RateLimit]) -> _Room | Wait:
         full_until = _full_until(tx, channel, limit, limit.count)
         if full_until is not None:
             return Wait(until=full_until, reason="its quota is used up")
-        kept_until = _full_until(tx, channel, limit, limit.count - limit.count // _KEPT)
+        kept = reserved(limit.count)
+        kept_until = _full_until(tx, channel, limit, limit.count - kept) if kept else None
         if kept_until is not None:
             room = _Room(rank=0, more_at=kept_until)
     return room
+
+
+def reserved(count: int) -> int:
+    """How many places of a quota of `count` requests are for critical messages alone (docs/decisions/0052)."""
+    return max(count // _KEPT_OF, min(_KEPT_AT_LEAST, count // _KEPT_AT_MOST_OF))
 
 
 def _full_until(tx: Tx, channel: str, limit: RateLimit, count: int) -> datetime | None:
@@ -289,17 +322,18 @@ def mark_failed(tx: Tx, one: Claim, message: str, *, again_at: datetime, fault: 
     return closed == 1
 
 
-def mark_dead(tx: Tx, one: Claim, message: str) -> bool:
-    """It will never arrive. A card that has a newer version by now is tried again with that version. False as in
-    `mark_sent`.
+def mark_dead(tx: Tx, one: Claim, message: str, refused: Refusal | None = None) -> bool:
+    """It is given up. A card that has a newer version by now is tried again with that version. False as in `mark_sent`.
 
-    Lines that waited for the thread of a card that was never posted are dead as well.
+    Lines that waited for the thread of a card that was never posted are dead as well. `refused`: the channel refuses
+    every message; they are sent again once it works (`store/dead_messages.py`).
     """
     closed = tx.sql.run(
-        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'dead' END, said = ?"
+        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'dead' END, said = ?, refused = ?"
         " WHERE id = ? AND token = ? AND state = 'leased'",
         one.version,
         message,
+        str(refused or ""),
         one.id,
         one.token,
     )
@@ -307,8 +341,9 @@ def mark_dead(tx: Tx, one: Claim, message: str) -> bool:
         _lines(
             tx,
             one,
-            "UPDATE delivery SET state = 'dead', said = ? WHERE state = 'waits'",
+            "UPDATE delivery SET state = 'dead', said = ?, refused = ? WHERE state = 'waits'",
             f"its card was not posted: {message}",
+            str(refused or ""),
         )
     return closed == 1
 
@@ -326,18 +361,6 @@ def count_from_end(tx: Tx, one: Claim) -> None:
         tx.sql.run(
             "UPDATE pace SET at = ? WHERE channel = ? AND at = ?", micros(tx.now), one.channel, micros(one.claimed_at)
         )
-
-
-def pause(tx: Tx, channel: str, until: datetime, message: str) -> None:
-    """The provider asked us to wait: nothing is sent to this channel before `until`."""
-    row = (channel, micros(until), message)
-    tx.sql.insert(
-        "pause",
-        ("channel", "until", "said"),
-        [row],
-        "ON CONFLICT (channel) DO UPDATE SET until = excluded.until, said = excluded.said"
-        " WHERE excluded.until > pause.until",
-    )
 
 
 def release_expired(tx: Tx, *, everything: bool = False) -> list[str]:
@@ -361,10 +384,23 @@ def report_failure_once(tx: Tx, incident_id: int, channel: str) -> bool:
     return tx.sql.run(f"{head} {tail}", incident_id, channel) == 1
 
 
+def last_paged_at(tx: Tx, incident_id: int, channel: str) -> datetime | None:
+    """When the channel accepted the last page of this incident; now while one is unsent; None when it got none."""
+    found = tx.sql.scalar(
+        f"SELECT max(CASE WHEN {_UNSENT} THEN ? ELSE sent_at END) FROM delivery"
+        " WHERE incident_id = ? AND channel = ? AND kind = 'page'",
+        micros(tx.now),
+        incident_id,
+        channel,
+    )
+    return moment_or_none(found)
+
+
 def take_late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
     """(incident, channel, reason) of pages that are late and of which nobody was notified; a few at a time."""
     rows = tx.sql.rows(
-        "SELECT d.incident_id, d.channel, min(d.said) FROM delivery AS d WHERE d.kind = 'page'"
+        "SELECT d.incident_id, d.channel, min(COALESCE(NULLIF(d.said, ''), p.said, '')) FROM delivery AS d"
+        " LEFT JOIN pause AS p ON p.channel = d.channel WHERE d.kind = 'page'"
         " AND d.state IN ('owed', 'leased') AND d.owed_at < ? AND NOT EXISTS (SELECT 1 FROM trouble AS t"
         " WHERE t.incident_id = d.incident_id AND t.channel = d.channel)"
         " GROUP BY d.incident_id, d.channel ORDER BY d.incident_id LIMIT 50",

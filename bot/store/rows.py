@@ -23,6 +23,10 @@ EVENT = ("id", "incident_id", "at", "what", '"by"', "said", "via")
 SELECT_STANDING = (
     "a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.ended_at, a.until, a.doubted_at, a.text_digest"
 )
+SELECT_ALERT = (
+    "a.source, i.key, a.fingerprint, a.firing, a.labels, a.notes, a.starts_at, a.until, a.link FROM alert AS a"
+    " JOIN incident AS i ON i.id = a.incident_id"
+)
 _SEVERITIES = {str(one): one for one in Severity}
 _STATUSES = {str(one): one for one in Status}
 _ENCODER = msgspec.json.Encoder()
@@ -88,18 +92,25 @@ def changing_columns(one: EpisodeState) -> Row:
     )  # fmt: skip
 
 
-def doubted_of(row: Row) -> Alert:
-    source, key, fingerprint, labels, notes, starts_at, link = row
+def alert_of(row: Row) -> Alert:
+    """A stored episode as the alert that was heard, from `SELECT_ALERT`."""
+    source, key, fingerprint, firing, labels, notes, starts_at, until, link = row
     return Alert(
         source=source,
         group=key,
         fingerprint=fingerprint,
-        firing=True,
+        firing=bool(firing),
         labels=msgspec.json.decode(labels),
         annotations=msgspec.json.decode(notes),
         starts_at=moment(starts_at),
+        ends_at=moment_or_none(until),
         link=link,
     )
+
+
+def notes_of(alert: Alert) -> str:
+    """The column of its annotations."""
+    return _json(alert.annotations)
 
 
 def alert_row(alert: Alert, state: EpisodeState, heard: int) -> Row:
@@ -108,7 +119,7 @@ def alert_row(alert: Alert, state: EpisodeState, heard: int) -> Row:
     return (
         state.row_id, alert.source, alert.fingerprint, micros(alert.starts_at), incident_id, firing,
         _json(alert.labels), _json(alert.annotations), alert.link, heard, ended_at, until, doubted_at,
-        alert.text_digest,
+        alert.text_digest if state.text_digest is None else state.text_digest,
     )  # fmt: skip
 
 

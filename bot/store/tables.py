@@ -143,7 +143,8 @@ class DeliveryRow(SQLModel, table=True):
     """One message of the outbox. `state` is waits (a line, until its card is posted), owed, leased, sent or dead.
 
     Messages of one `lane` keep their order: a group's pages, an incident's lines. It is empty for cards, which have no
-    order to keep.
+    order to keep. `refused`: of a dead message that is sent again once the channel works, what was refused (key or
+    place).
     """
 
     __tablename__ = "delivery"
@@ -155,6 +156,7 @@ class DeliveryRow(SQLModel, table=True):
         _partial("delivery_late", "owed_at", where=f"kind = 'page' AND {_UNSENT}"),
         _partial("delivery_leased", "lease_until", where="state = 'leased'"),
         _partial("delivery_ref", "channel", "ref", where="ref IS NOT NULL"),
+        _partial("delivery_refused", "channel", "incident_id", where="state = 'dead' AND refused <> ''"),
     )
 
     id: int = _given_id()
@@ -176,6 +178,7 @@ class DeliveryRow(SQLModel, table=True):
     sent_at: int | None = _number()
     said: str = _text()
     ref: str | None = _text()
+    refused: str = _text()
 
 
 class TroubleRow(SQLModel, table=True):
@@ -199,13 +202,43 @@ class PaceRow(SQLModel, table=True):
 
 
 class PauseRow(SQLModel, table=True):
-    """A channel whose provider asked us to wait (Retry-After): until when and why."""
+    """A channel whose provider asked us to wait (Retry-After): until when, as people are shown it in `said`.
+
+    `until`: nothing is sent before; of a pager it is earlier than what the provider asked for (`asked_until`). `told`:
+    whether people were notified. The row is deleted by the first message that arrives afterwards.
+    """
 
     __tablename__ = "pause"
 
     channel: str = _text(primary_key=True)
     until: int = _number()
     said: str = _text()
+    asked_until: int = _number()
+    told: int
+
+
+class ChannelTroubleRow(SQLModel, table=True):
+    """A channel that refuses every message: what it refuses (`core.errors.Refusal`), why, since when, and when a
+    message is tried there again. The row is deleted once all messages are made good.
+    """
+
+    __tablename__ = "channel_trouble"
+
+    channel: str = _text(primary_key=True)
+    refused: str = _text()
+    said: str = _text()
+    at: int = _number()
+    try_at: int = _number()
+
+
+class ChannelFactRow(SQLModel, table=True):
+    """Something that a channel has learned from its platform and needs after a restart."""
+
+    __tablename__ = "channel_fact"
+
+    channel: str = _text(primary_key=True)
+    name: str = _text(primary_key=True)
+    value: str = _text()
 
 
 class SeenRow(SQLModel, table=True):

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
+import msgspec
+from msgspec.structs import replace
+
 from bot.core.alert import Alert, EpisodeState
 from bot.core.incident import Event, EventType, Incident
 from bot.lib.redact import redact
@@ -30,15 +33,17 @@ from bot.store.rows import (
     ALERT,
     EVENT,
     INCIDENT,
+    SELECT_ALERT,
     SELECT_INCIDENT,
     SELECT_STANDING,
+    alert_of,
     alert_row,
     changing_columns,
-    doubted_of,
     episode_state_of,
     event_row,
     incident_of,
     incident_row,
+    notes_of,
 )
 from bot.store.sql import Row, Sql, queries_for_keys
 from bot.store.times import micros, moment_or_none
@@ -110,6 +115,12 @@ class Tx:
         )
         return None if row is None else episode_state_of(row)
 
+    def alerts_of(self, incident_id: int, *, ended: bool) -> list[Alert]:
+        """The episodes of the incident that fire, as the alerts that were heard; with `ended`, all of them."""
+        only = "" if ended else " AND a.firing = 1"
+        rows = self.sql.rows(f"SELECT {SELECT_ALERT} WHERE a.incident_id = ?{only}", incident_id)
+        return [alert_of(row) for row in rows]
+
     def incidents(self, ids: Sequence[int]) -> dict[int, Incident]:
         if not ids:
             return {}
@@ -126,10 +137,19 @@ class Tx:
         """When it was last opened or reopened."""
         return moment_or_none(
             self.sql.scalar(
-                "SELECT max(at) FROM event WHERE incident_id = ? AND what IN (?, ?)",
+                "SELECT max(at) FROM event WHERE incident_id = ? AND what IN (?, ?, ?)",
                 incident_id,
                 str(EventType.OPENED),
                 str(EventType.REOPENED),
+                str(EventType.REFIRED),
+            )
+        )
+
+    def acknowledged_at(self, incident_id: int) -> datetime | None:
+        """When somebody last took it."""
+        return moment_or_none(
+            self.sql.scalar(
+                "SELECT max(at) FROM event WHERE incident_id = ? AND what = ?", incident_id, str(EventType.ACKED)
             )
         )
 
@@ -140,6 +160,23 @@ class Tx:
             limit,
         )
         return [incident_of(row) for row in rows]
+
+    def due_incidents(self, limit: int = 200) -> list[Incident]:
+        """Those whose `look_at` has come, the oldest first."""
+        rows = self.sql.rows(
+            f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.look_at IS NOT NULL AND i.look_at <= ?"
+            " ORDER BY i.look_at, i.id LIMIT ?",
+            micros(self.now),
+            limit,
+        )
+        return [incident_of(row) for row in rows]
+
+    def firing_labels(self, incident_id: int, limit: int = 2000) -> list[dict[str, str]]:
+        """The labels of its firing alerts."""
+        rows = self.sql.rows(
+            "SELECT labels FROM alert WHERE incident_id = ? AND firing = 1 LIMIT ?", incident_id, limit
+        )
+        return [msgspec.json.decode(row[0], type=dict[str, str]) for row in rows]
 
     def put_incidents(self, incidents: Sequence[Incident]) -> None:
         rows = [incident_row(one) for one in incidents]
@@ -154,6 +191,17 @@ class Tx:
         """Store the current state of these episodes: their incident, whether they fire, when they ended."""
         columns = ("id", "incident_id", "firing", "ended_at", "until", "doubted_at")
         self.sql.update("alert", columns, [(one.row_id, *changing_columns(one)) for one in states])
+
+    def update_texts(self, retold: Iterable[tuple[Alert, EpisodeState]]) -> None:
+        """Store the present texts and links of these episodes."""
+        for alert, state in retold:
+            self.sql.run(
+                "UPDATE alert SET notes = ?, link = ?, text_digest = ? WHERE id = ?",
+                notes_of(alert),
+                alert.link,
+                state.text_digest,
+                state.row_id,
+            )
 
     def put_events(self, first: int, events: Sequence[Event]) -> None:
         """`first`: the reserved id of the first event; the others get the ids after it."""
@@ -177,15 +225,14 @@ class Tx:
         )
         return found is not None
 
-    def doubted_alerts(self, before: datetime, limit: int = 500) -> list[Alert]:
+    def doubted_alerts(self, before: datetime, limit: int = 5000) -> list[Alert]:
         """Ended episodes that were received as firing again before then, as the alerts to ingest if they do fire."""
         rows = self.sql.rows(
-            "SELECT a.source, i.key, a.fingerprint, a.labels, a.notes, a.starts_at, a.link FROM alert AS a"
-            " JOIN incident AS i ON i.id = a.incident_id WHERE a.doubted_at IS NOT NULL AND a.doubted_at < ? LIMIT ?",
+            f"SELECT {SELECT_ALERT} WHERE a.doubted_at IS NOT NULL AND a.doubted_at < ? LIMIT ?",
             micros(before),
             limit,
         )
-        return [doubted_of(row) for row in rows]
+        return [replace(alert_of(row), firing=True, ends_at=None) for row in rows]
 
     def find_reply(self, channel: str, idempotency_key: str) -> StoredReply | None:
         """The reply to the request with this key, or None when the request is new."""

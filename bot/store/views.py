@@ -8,21 +8,26 @@ from datetime import datetime
 
 import msgspec
 
-from bot.core.alert import AlertView
-from bot.core.incident import Event, EventType, Incident, Status
+from bot.core.alert import Alert, AlertView
+from bot.core.incident import Event, EventType, Incident, Status, first_page_key_of
 from bot.core.message import MessageKind
 from bot.store.incident_lists import RANK, UNRESOLVED
-from bot.store.rows import SELECT_INCIDENT, incident_of
+from bot.store.rows import SELECT_ALERT, SELECT_INCIDENT, alert_of, incident_of
 from bot.store.sql import Row, Sql
 from bot.store.times import moment, moment_or_none
 
+#: Of one group's incidents the newest so many are searched for the one that had a certain page.
+_MOST_OF_GROUP = 100
 #: How many incidents are looked at for the services that are known.
 _NEWEST = 5000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryView:
-    """One delivery and its state: owed, leased (being sent), sent or dead, and the reason if it failed."""
+    """One delivery and its state: owed, leased (being sent), sent or dead, and the reason if it failed or has to wait.
+
+    `next_try_at`: None where none is planned, or it goes in its turn.
+    """
 
     id: int
     channel: str
@@ -33,6 +38,7 @@ class DeliveryView:
     sent_at: datetime | None
     attempts: int
     not_before: datetime
+    next_try_at: datetime | None
     said: str
     ref: str | None
 
@@ -74,9 +80,17 @@ class Reader:
         return None if row is None else incident_of(row)
 
     def paged_as(self, page_key: str) -> int | None:
-        """The newest incident that was paged with that dedup_key."""
-        found: int | None = self.sql.scalar("SELECT max(id) FROM incident WHERE page_key = ?", page_key)
-        return found
+        """The newest incident that was paged with that dedup_key, be it of its first page or of a later one."""
+        first = first_page_key_of(page_key)
+        if first == page_key:
+            found: int | None = self.sql.scalar("SELECT max(id) FROM incident WHERE page_key = ?", page_key)
+            return found
+        rows = self.sql.rows(
+            f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.page_key = ? ORDER BY i.id DESC LIMIT ?",
+            first,
+            _MOST_OF_GROUP,
+        )
+        return next((one.id for one in map(incident_of, rows) if one.page_number_of(page_key)), None)
 
     def standing_at(self, channel: str, ref: str) -> int | None:
         """The incident whose card has that reference in that channel."""
@@ -88,6 +102,24 @@ class Reader:
     def alerts(self, incident_id: int, limit: int = 500) -> list[AlertView]:
         """Firing ones first, then ordered by their start."""
         return alerts_of(self.sql, incident_id, limit)
+
+    def unheard_incidents(self, limit: int) -> list[Incident]:
+        """Unresolved incidents with alerts that are not heard of (`Course.unheard`), oldest first."""
+        rows = self.sql.rows(
+            f"SELECT {SELECT_INCIDENT} {UNRESOLVED} AND i.course <> '' AND i.course LIKE ? ORDER BY i.id LIMIT ?",
+            '%"unheard":{%',
+            limit,
+        )
+        return [incident_of(row) for row in rows]
+
+    def firing_alerts(self, incident_id: int, limit: int = 500) -> list[Alert]:
+        """As they were heard, in the order of their start."""
+        rows = self.sql.rows(
+            f"SELECT {SELECT_ALERT} WHERE a.incident_id = ? AND a.firing = 1 ORDER BY a.starts_at, a.id LIMIT ?",
+            incident_id,
+            limit,
+        )
+        return [alert_of(row) for row in rows]
 
     def events(self, incident_id: int, limit: int = 1000) -> list[tuple[int, Event]]:
         """(id, event), oldest first; of a longer timeline, the newest `limit`."""
@@ -115,7 +147,10 @@ class Reader:
         """Oldest first; of a longer list, the newest `limit`."""
         rows = self.sql.rows(
             "SELECT d.id, d.channel, d.kind, e.what, d.state, d.owed_at, d.sent_at, d.attempts, d.not_before, d.said,"
-            " d.ref FROM delivery AS d LEFT JOIN event AS e ON e.id = d.event_id WHERE d.incident_id = ?"
+            " d.ref, p.until, p.said, CASE WHEN d.refused <> '' THEN t.try_at END"
+            " FROM delivery AS d LEFT JOIN event AS e ON e.id = d.event_id"
+            " LEFT JOIN pause AS p ON p.channel = d.channel AND p.until > d.not_before"
+            " LEFT JOIN channel_trouble AS t ON t.channel = d.channel WHERE d.incident_id = ?"
             " ORDER BY d.id DESC LIMIT ?",
             incident_id,
             limit,
@@ -130,12 +165,14 @@ class Reader:
         return {row[0]: (row[1], moment(row[2])) for row in rows}
 
 
-def alerts_of(sql: Sql, incident_id: int, limit: int) -> list[AlertView]:
-    """As `Reader.alerts`."""
+def alerts_of(sql: Sql, incident_id: int, limit: int, lead: str = "") -> list[AlertView]:
+    """As `Reader.alerts`; of those that fire, the one with the fingerprint `lead` comes first."""
     rows = sql.rows(
         "SELECT source, fingerprint, firing, labels, notes, starts_at, ended_at, link FROM alert"
-        " WHERE incident_id = ? ORDER BY firing DESC, starts_at, id LIMIT ?",
+        " WHERE incident_id = ?"
+        " ORDER BY firing DESC, CASE WHEN fingerprint = ? THEN 0 ELSE 1 END, starts_at, id LIMIT ?",
         incident_id,
+        lead,
         limit,
     )
     return [_alert(row) for row in rows]
@@ -200,6 +237,7 @@ def _alert(row: Row) -> AlertView:
 
 def _delivery(row: Row) -> DeliveryView:
     waits = row[4] == "waits"
+    next_try_at, reason = _next_try(row)
     return DeliveryView(
         id=row[0],
         channel=str(row[1]),
@@ -210,6 +248,18 @@ def _delivery(row: Row) -> DeliveryView:
         sent_at=moment_or_none(row[6]),
         attempts=row[7],
         not_before=moment(row[8]),
-        said="waits until its card is posted" if waits else str(row[9]),
+        next_try_at=next_try_at,
+        said="waits until its card is posted" if waits else reason,
         ref=None if row[10] is None else str(row[10]),
     )
+
+
+def _next_try(row: Row) -> tuple[datetime | None, str]:
+    """When the delivery is tried again, and why not now: its own failure, or the pause of its channel."""
+    state, attempts, not_before, said = str(row[4]), row[7], row[8], str(row[9])
+    paused_until, pause, refused_until = row[11:]
+    if state == "owed" and paused_until is not None:
+        return moment(paused_until), str(pause)
+    if state == "dead":
+        return moment_or_none(refused_until), said
+    return (moment(not_before) if state == "owed" and attempts else None), said

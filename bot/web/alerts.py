@@ -58,8 +58,8 @@ class Quarantine(Protocol):
     ) -> object: ...
 
 
-#: (source, code, request_id): a sender was refused.
-OnRefused = Callable[[str, str, str], object]
+#: (source, code, request_id, address): a sender was refused. Called in the loop's thread.
+OnRefused = Callable[[str, str, str, str], object]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +162,7 @@ class AlertsEndpoint:
         has_verifier = name in self._verifiers
         fault = None if has_verifier else self._token_fault(name, headers.get(b"authorization"))
         if fault is not None:
-            return self._refuse_sender(name, fault, headers)
+            return self._refuse_sender(name, fault, headers, scope)
         try:
             body, whole = await (self._unverified_bodies if has_verifier else self._bodies).read(receive)
         except TimeoutError:
@@ -174,7 +174,7 @@ class AlertsEndpoint:
             try:
                 await self._verifiers.verify(name, body, whole=whole)
             except Rejected as refusal:
-                return self._refuse_sender(name, refusal, headers)
+                return self._refuse_sender(name, refusal, headers, scope)
         return await self._store_or_quarantine(place[1], headers, body, receive, whole=whole)
 
     async def _store_or_quarantine(
@@ -193,11 +193,11 @@ class AlertsEndpoint:
         self.store(batch, headers, _sets(waiting))
         return await waiting
 
-    def _refuse_sender(self, name: str, refusal: Rejected, headers: Mapping[bytes, bytes]) -> AlertAnswer:
+    def _refuse_sender(self, name: str, refusal: Rejected, headers: Mapping[bytes, bytes], scope: Scope) -> AlertAnswer:
         """Keeps nothing of the request. If the sender could not be verified now (5xx), it has to send it again."""
         request_id = request_id_of(headers)
         if refusal.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            self._on_refused(name, refusal.code, request_id)
+            self._on_refused(name, refusal.code, request_id, (scope.get("client") or ("",))[0])
         if refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return refused_answer(refusal, request_id)
         logger.warning("sender not checked", extra={"source": name, "code": refusal.code, "request_id": request_id})

@@ -21,6 +21,7 @@ from bot.store.engine import Store
 from bot.store.views import Reader
 from bot.web.auth import Auth
 from bot.web.incidents_api import StoreReads
+from bot.web.query_parameters import refuse_unknown
 
 _MOST_ID = 2**63 - 1
 _CODE = r"^VK[0-9]{3}[IWE]$"
@@ -61,7 +62,11 @@ def routes(store: Store, auth: Auth, *, threads: Executor) -> APIRouter:
     """The one route; `auth` admits the request first."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
     reads = StoreReads(store, threads=threads)
-    router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(auth.admit)], tags=["audit"])
+    router = APIRouter(
+        prefix="/api",
+        dependencies=[Depends(shown_as_bearer), Depends(auth.admit), Depends(refuse_unknown)],
+        tags=["audit"],
+    )
 
     @router.get("/audit", summary="The audit log, newest first", response_model=EntriesOut)
     async def list_entries(

@@ -24,6 +24,7 @@ from bot.lib.text import storable
 from bot.web.auth import Auth
 from bot.web.channel_webhooks import answer
 from bot.web.event_stream import Feed
+from bot.web.query_parameters import refuse_unknown
 from bot.web.request_body import read_body
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,9 @@ class Board:
     def publish_contract(self, app: FastAPI) -> None:
         """Serve the API's description as a page."""
 
-        @app.get("/api/docs", include_in_schema=False, dependencies=[Depends(self._auth.admit)])
+        @app.get(
+            "/api/docs", include_in_schema=False, dependencies=[Depends(self._auth.admit), Depends(refuse_unknown)]
+        )
         async def contract_page() -> HTMLResponse:
             return self._page("docs.html", contract=app.openapi())
 

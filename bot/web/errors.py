@@ -1,6 +1,7 @@
-"""The one shape of every HTTP error: `{"error": {"code", "message", "request_id"}}`.
+"""The shape of every HTTP error: `{"error": {"code", "message", "request_id"}}`; for a browser, a page that says it.
 
-It contains no stack trace, no secret and nothing of the request. The log has the details under the request_id.
+It contains no stack trace, no secret, and nothing of the request but the name of an unknown query parameter. The log
+has the details under the request_id.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from bot.core.errors import Rejected
+from bot.web.error_page import error_page, wants_page
 
 _MESSAGES = {
     404: "There is nothing at this address.",
@@ -28,29 +30,39 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Rejected)
     async def of_rejected(request: Request, error: Rejected) -> Response:
-        return refusal(error, request_id_of(request))
+        return _answer(request, error)
 
     @app.exception_handler(HTTPException)
     async def of_http(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
         message = _MESSAGES.get(status, f"{status.phrase}.")
-        return refusal(
-            Rejected(message, code=status.name.lower(), status=status), request_id_of(request), error.headers
-        )
+        return _answer(request, Rejected(message, code=status.name.lower(), status=status), error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def of_validation(request: Request, error: RequestValidationError) -> Response:
         # Only the place and the reason: pydantic's `input` is the sender's text, which may hold a secret.
         faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors()[:3])
-        return refusal(Rejected(f"{faults}.", code="not_valid", status=422), request_id_of(request))
+        return _answer(request, Rejected(f"{faults}.", code="not_valid", status=422))
 
     @app.exception_handler(Exception)
     async def of_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the signature is Starlette's
-        return refusal(internal_error_body(), request_id_of(request))
+        return _answer(request, internal_error_body())
+
+
+def _answer(request: Request, error: Rejected, headers: Mapping[str, str] | None = None) -> Response:
+    request_id = request_id_of(request)
+    if not wants_page(request):
+        return refusal(error, request_id, headers)
+    return HTMLResponse(error_page(error, request_id), error.status, _headers_for(error, headers))
 
 
 def refusal(error: Rejected, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
     """The answer to a request that was refused."""
+    body = error_body(error.code, error.message, request_id)
+    return Response(body, error.status, _headers_for(error, headers), media_type="application/json")
+
+
+def _headers_for(error: Rejected, headers: Mapping[str, str] | None) -> dict[str, str]:
     sent = dict(headers or {})
     if error.status == HTTPStatus.UNAUTHORIZED:
         sent["www-authenticate"] = "Bearer"
@@ -58,8 +70,7 @@ def refusal(error: Rejected, request_id: str, headers: Mapping[str, str] | None 
         sent["retry-after"] = "5"
     if error.status == HTTPStatus.REQUEST_TIMEOUT:
         sent["connection"] = "close"  # the rest of the body would keep the connection open for ever
-    body = error_body(error.code, error.message, request_id)
-    return Response(body, error.status, sent, media_type="application/json")
+    return sent
 
 
 def error_body(code: str, message: str, request_id: str) -> bytes:

@@ -23,7 +23,7 @@ from bot.web.runs_api import MOST_RUNS, RunOut, run_out
 #: Alerts of one incident in an answer: firing ones first, then by their start.
 MOST_ALERTS = 500
 #: Fields that are not an incident's own.
-_MADE = frozenset({"holder", "since"})
+_MADE = frozenset({"flapping", "holder", "since"})
 
 
 class IncidentOut(BaseModel):
@@ -47,6 +47,9 @@ class IncidentOut(BaseModel):
     firing: int
     total: int
     truncated: int
+    flapping: str = Field(
+        description='"flapping: 4 times in 12 min" while it is held open until its alerts are quiet, else "".'
+    )
     holder: str = Field(description="Who has it, in words: `Ana has it`, `nobody has it yet`.")
     since: datetime | None = Field(
         default=None,
@@ -84,7 +87,10 @@ class EventOut(BaseModel):
 
 
 class DeliveryOut(BaseModel):
-    """One message: `state` is owed (to be sent), leased (being sent), sent, or dead (set aside, see `why_not`)."""
+    """One message: `state` is owed (to be sent), leased (being sent), sent, or dead (set aside, see `why_not`).
+
+    A dead one has a `next_try_at` while its channel refuses every message and is tried again then.
+    """
 
     id: int
     channel: str
@@ -156,7 +162,7 @@ def event_out(event_id: int, event: Event) -> EventOut:
 
 def _fields(incident: Incident, cards: CardSettings) -> dict[str, object]:
     own = {name: getattr(incident, name) for name in IncidentOut.model_fields if name not in _MADE}
-    return own | {"holder": holder(incident, cards.names)}
+    return own | {"flapping": incident.flapping_words, "holder": holder(incident, cards.names)}
 
 
 def _alerts(rows: Sequence[AlertView], order: Sequence[str]) -> list[AlertOut]:
@@ -181,7 +187,6 @@ def _alert(row: AlertView, told: str, order: Sequence[str]) -> AlertOut:
 
 
 def _delivery(row: DeliveryView) -> DeliveryOut:
-    waiting = row.state == "owed" and row.attempts > 0
     return DeliveryOut(
         id=row.id,
         channel=row.channel,
@@ -192,5 +197,5 @@ def _delivery(row: DeliveryView) -> DeliveryOut:
         sent_at=row.sent_at,
         attempts=row.attempts,
         why_not=row.said or None if row.state != "sent" else None,
-        next_try_at=row.not_before if waiting else None,
+        next_try_at=row.next_try_at,
     )

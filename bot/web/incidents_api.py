@@ -29,6 +29,7 @@ from bot.web.auth import Auth
 from bot.web.incident_json import IncidentInFull, in_full
 from bot.web.incident_pages import IncidentsOut, Wanted, place_of
 from bot.web.plans_api import PlansOut, waiting_plans
+from bot.web.query_parameters import refuse_unknown
 from bot.web.runs_api import MOST_RUNS, RunsOut, last_runs
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,11 @@ def routes(store: Store, auth: Auth, *, threads: Executor, cards: CardSettings) 
     """The API's routes; `auth` admits each request first. `cards`: the settings of what people read."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
     reads = StoreReads(store, threads=threads)
-    router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(auth.admit)], tags=["incidents"])
+    router = APIRouter(
+        prefix="/api",
+        dependencies=[Depends(shown_as_bearer), Depends(auth.admit), Depends(refuse_unknown)],
+        tags=["incidents"],
+    )
 
     _add_list(router, reads, cards)
     _add_incident(router, reads, cards)
@@ -134,7 +139,7 @@ def _check_order(wanted: Wanted) -> None:
 def publish_contract(app: FastAPI, auth: Auth) -> None:
     """Serve the OpenAPI document. FastAPI's own pages for it load scripts from other sites, so they are disabled."""
 
-    @app.get("/api/openapi.json", include_in_schema=False, dependencies=[Depends(auth.admit)])
+    @app.get("/api/openapi.json", include_in_schema=False, dependencies=[Depends(auth.admit), Depends(refuse_unknown)])
     async def contract() -> JSONResponse:
         return JSONResponse(app.openapi())
 

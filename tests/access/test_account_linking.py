@@ -10,6 +10,7 @@ import re
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
 
@@ -19,6 +20,7 @@ from bot.core.errors import Undelivered
 from bot.core.request import Principal, Reply
 from bot.store import account_links, audit_log
 from bot.store.audit_log import EntryFilter
+from bot.store.engine import Unavailable
 from tests.house import ANA, BO, House, alert
 
 _CODE = re.compile(r"^/link ([0-9A-Z]{5}(?:-[0-9A-Z]{5}){3}-[0-9A-Z]{6})$", re.MULTILINE)
@@ -538,3 +540,45 @@ def test_a_word_to_the_asker_is_kept_until_it_is_told(house: House) -> None:
     with house.store.begin() as tx:
         assert len(account_links.MESSAGES.take_messages(tx, ("slack", "U2"))) == 1
         account_links.delete_old(tx, codes_before=tx.now + timedelta(days=1))
+
+
+def test_a_persons_account_is_that_of_the_settings_or_the_linked_one(house: House) -> None:
+    sends(house, code(house))
+
+    found = {
+        (person, channel): house.linking.account_of(house.store, person, channel)
+        for person in ("ana", "bo", "nobody")
+        for channel in ("slack", "telegram")
+    }
+
+    assert found == {
+        ("ana", "slack"): "U1",
+        ("ana", "telegram"): "",
+        ("bo", "slack"): "U2",
+        ("bo", "telegram"): "7",
+        ("nobody", "slack"): "",
+        ("nobody", "telegram"): "",
+    }
+
+
+def test_an_account_is_not_looked_up_where_people_have_none_or_the_settings_say_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(**_: object) -> NoReturn:
+        raise AssertionError("a query that is not needed")
+
+    monkeypatch.setattr(house.store, "read", read)
+
+    assert house.linking.account_of(house.store, "ana", "slack") == "U1"
+    assert house.linking.account_of(house.store, "ana", "console") == ""
+
+
+def test_a_database_that_does_not_answer_costs_a_mention_and_no_message(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(**_: object) -> NoReturn:
+        raise Unavailable("locked")
+
+    monkeypatch.setattr(house.store, "read", read)
+
+    assert house.linking.account_of(house.store, "bo", "telegram") == ""

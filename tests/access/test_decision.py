@@ -163,11 +163,12 @@ EXPECTED = {
         "glass",
         "ack",
         "resolve",
+        "unack",
         "reopen",
         "assign",
         "note",
     }
-    | {"severity", "page", "silence", "unsilence", "break-glass"}
+    | {"severity", "page", "resend", "silence", "unsilence", "break-glass"}
     | ALWAYS_ALLOWED,
     "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "status"}
     | {"yes", "no", "review-glass"}
@@ -333,3 +334,18 @@ def test_the_document_for_a_second_opinion_is_json_and_tells_what_was_the_case()
     assert broken["person"] == {"id": "ana", "human": True, "roles": ["fire", "ops"]}
     assert [nowhere[key] for key in ("service", "environment", "severity", "budget_left")] == [None] * 4
     assert (nowhere["on_call"], nowhere["open_incident"]) == (False, False)
+
+
+@pytest.mark.parametrize("verb", ["ack", "unack", "resolve", "reopen", "assign", "note"])
+def test_what_has_happened_in_a_pager_is_allowed_to_whoever_did_it_there(verb: str) -> None:
+    nobody, wanted = Principal(id="pagerduty:PBOB"), Permission(verb=verb, target="incident/1")
+
+    assert decide(nobody, wanted, Policy(), replace(API, paged=True)).allowed
+    assert not decide(nobody, wanted, Policy(), API).allowed
+
+
+@pytest.mark.parametrize("verb", ["severity", "page", "silence", "scale", "yes", "break-glass"])
+def test_a_pager_is_no_way_to_anything_else(verb: str) -> None:
+    nobody = Principal(id="pagerduty:PBOB")
+
+    assert not decide(nobody, Permission(verb=verb, target="incident/1"), Policy(), replace(API, paged=True)).allowed

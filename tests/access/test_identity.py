@@ -137,7 +137,9 @@ def test_resolving_what_still_fires_says_so(house: House) -> None:
         house.says("resolve 1").text
         == "Incident 1 is resolved. Alerts that still fire: 1. It opens again if they keep firing."
     )
-    assert house.story()[-1].text == "Ana resolved it while 1 alert still fired."
+    assert house.story()[-1].text == (
+        "Ana resolved it while 1 alert still fired. It opens again, and pages, when they are sent again."
+    )
 
 
 def test_the_list_is_worst_first_and_says_who_has_what(house: House) -> None:

@@ -141,10 +141,11 @@ def test_what_the_sender_left_out_is_said_on_the_incident_and_is_not_an_end(hous
     assert (house.incident().truncated, house.incident().firing) == (900, 3)
 
 
-def test_severities_that_no_rule_knows_count_as_warning(house: House) -> None:
+def test_severities_that_no_rule_knows_count_as_error_and_none_at_all_as_warning(house: House) -> None:
     house.hears(alert(severity="SEV0!!"))
+    house.hears(alert(severity=" ", group="b", fingerprint="b"))
 
-    assert house.incident().severity is Severity.WARNING
+    assert [one.severity for one in house.incidents()] == [Severity.WARNING, Severity.ERROR]
 
 
 def test_what_cannot_be_read_is_kept_whole_and_opens_an_incident_once(house: House) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bot.app.build import build_channels, build_tools
+from bot.app.build import build_channels
 from bot.app.build_chatops import facilities_of
+from bot.app.build_tools import build_tools
 from bot.config.settings import Settings
 from bot.core.manual import Facility
 from tests.house import NOON

@@ -360,7 +360,7 @@ def _days_ago(days: int) -> Iterator[None]:
     """Whoever opens the settings' store meanwhile finds its clock there."""
     with pytest.MonkeyPatch.context() as patched:
 
-        def opened(settings: Settings) -> Store:
+        def opened(settings: Settings, **_: object) -> Store:
             return Store(settings.store.url.get_secret_value(), now=lambda: datetime.now(UTC) - timedelta(days=days))
 
         patched.setattr("bot.app.build.open_store", opened)

@@ -53,6 +53,7 @@ page       no       no      no     yes       no       yes   no      no       yes
 pause      no       no      no     no        no       not   no      no       not   no
 promote    no       no      no     no        no       not   no      no       not   no
 reopen     no       no      no     yes       no       yes   no      no       yes   no
+resend     no       no      no     yes       no       yes   no      no       yes   no
 resolve    no       no      no     yes       no       yes   yes     no       yes   no
 resume     no       no      no     no        no       not   no      no       not   no
 retry      no       no      no     no        no       not   no      no       not   no
@@ -69,6 +70,7 @@ silences   no       no      yes    yes       yes      yes   yes     yes      yes
 status     no       no      not    not       not      not   not     not      not   not
 turn       no       no      no     no        no       yes   yes     no       yes   yes
 undo       no       no      no     no        no       yes   no      no       yes   yes
+unack      no       no      no     yes       no       yes   no       no       yes   no
 uncordon   no       no      no     no        no       not   no      no       not   no
 unlink     no       yes     yes    yes       yes      yes   yes     yes      yes   yes
 unsilence  no       no      no     yes       no       yes   no      no       yes   no
@@ -97,6 +99,7 @@ SAID: dict[str, str] = {
     "pause": "pause prod/api",
     "promote": "promote prod/api",
     "reopen": "reopen 1",
+    "resend": "resend 1",
     "resolve": "resolve 1",
     "resume": "resume prod/api",
     "retry": "retry prod/api",
@@ -113,6 +116,7 @@ SAID: dict[str, str] = {
     "status": "status prod/api",
     "turn": "turn prod/api 6",
     "undo": "undo {run}",
+    "unack": "unack 1",
     "uncordon": "uncordon main/node-1",
     "unlink": "unlink telegram",
     "unsilence": "unsilence {silence}",

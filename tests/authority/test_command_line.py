@@ -43,6 +43,7 @@ VERBS: dict[str, Needs] = {
     "ask": Needs(local=True, words=("show", "1")),
     "migrate": Needs(),
     "schema": Needs(settings=False, database=False),
+    "completion": Needs(settings=False, database=False, words=("bash",)),
     "audit verify": Needs(),
     "audit export": Needs(),
     "audit rotate": Needs(),

@@ -33,11 +33,13 @@ def row(
     attempts: int = 1,
     said: str = "",
     ref: str | None = None,
+    next_try_at: datetime | None = None,
 ) -> DeliveryView:
     channel = "pager" if kind is MessageKind.PAGE else "slack"
     return DeliveryView(
         id=number, channel=channel, kind=kind, what=what, state=state, owed_at=at, said=said, ref=ref,
         sent_at=at if state == "sent" else None, attempts=attempts, not_before=at + timedelta(minutes=1),
+        next_try_at=next_try_at,
     )  # fmt: skip
 
 

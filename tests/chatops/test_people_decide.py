@@ -73,6 +73,7 @@ def test_only_a_known_person_can_be_assigned(house: House) -> None:
 
     assert reply.text == (
         "'anna' is not a known person. Did you mean `ana`? Nothing was done. Usage: assign <incident> <person>"
+        " [because <text>]"
     )
     assert house.incident().owner is None
 

@@ -53,6 +53,7 @@ class Chats:
             house.store,
             self.channels,
             report_failure=partial(undelivered.report_undelivered, subscriptions=house.mouths),
+            report_channel=partial(undelivered.report_channel, subscriptions=house.mouths),
             cards=CardSettings(public_url="http://vakhta.example"),
             on_commit=house.written.append,
             patience=Backoff(initial=timedelta(seconds=1), maximum=timedelta(seconds=1)),

@@ -31,9 +31,9 @@ def test_check_says_what_would_start(tmp_path: Path, capsys: pytest.CaptureFixtu
         "  alertmanager: {tokens: [planted-secret]}\n"
         "  sns: {topics: ['arn:aws:sns:eu-central-1:123456789012:alarms']}\n"
         "channels:\n"
-        "  slack: {bot_token: planted-secret, app_token: planted-secret, team_id: T1, channel: C1}\n"
-        "  telegram: {token: planted-secret, chat_id: -1001}\n"
-        "  pagerduty: {routing_key: planted-secret, severities: [critical]}\n"
+        "  slack: {bot_token: xoxb-planted-secret, app_token: xapp-planted-secret, team_id: T1, channel: C1}\n"
+        "  telegram: {token: '1001:planted-secret-of-thirty-characters', chat_id: -1001}\n"
+        "  pagerduty: {routing_key: plantedsecretoftwentyfivechars00, severities: [critical]}\n"
         "people: [{id: ana, slack: U1}, {id: boris}]\n",
     )
 
@@ -50,7 +50,7 @@ def test_check_says_what_would_start(tmp_path: Path, capsys: pytest.CaptureFixtu
         "  people    2\n"
     )
     assert told.err.count("warning: ") == 7
-    assert "planted-secret" not in told.out + told.err
+    assert "planted" not in told.out + told.err
 
 
 def test_check_lists_every_fault_and_exits_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,7 +99,9 @@ def refuse(settings):
 
 app = types.ModuleType("bot.app.bot")
 app.run = lambda settings: print("ran on", settings.server.listen)
-app.ask = lambda settings, words: Reply(text=f"heard {words}", ok=words == "ack 42")
+asked = types.ModuleType("bot.app.cli.ask")
+asked.ask = lambda settings, words, config: Reply(text=f"heard {words}", ok=words == "ack 42")
+sys.modules["bot.app.cli.ask"] = asked
 app.migrate = refuse
 sys.modules["bot.app.bot"] = app
 sys.exit(main(sys.argv[1:]))
@@ -149,6 +151,25 @@ def test_a_newcomer_at_the_keyboard_is_not_greeted_with_a_warning(tmp_path: Path
     assert ran.stderr == ""
 
 
+def test_a_newcomer_too_is_told_of_a_second_database(tmp_path: Path) -> None:
+    config, work = written(tmp_path, "store: {url: 'sqlite:///x.db'}"), tmp_path / "work"
+    work.mkdir()
+    (tmp_path / "x.db").touch()
+    (work / "x.db").touch()
+
+    ran = subprocess.run(
+        [sys.executable, "-c", APP, "run", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=work,
+        env=os.environ | {"PYTHONPATH": str(CONFIG.parents[1])},
+    )
+
+    (line,) = ran.stderr.splitlines()
+    assert f"leads to {tmp_path}/x.db; there is also {work}/x.db" in json.loads(line)["message"]
+
+
 def test_the_settings_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAKHTA_CONFIG", str(written(tmp_path, "")))
 
@@ -160,7 +181,7 @@ def test_an_unknown_command_is_not_understood(capsys: pytest.CaptureFixture[str]
         main(["replay"])
 
     assert ended.value.code == 2
-    assert "invalid choice" in capsys.readouterr().err
+    assert "There is no COMMAND 'replay'." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,6 +62,17 @@ def test_the_local_example_starts_with_the_token_of_the_readme(capsys: pytest.Ca
     assert [token.get_secret_value() for token in settings.sources.alertmanager.tokens] == ["local-only-token"]
 
 
+#: What stands in for a secret whose form is known.
+_FORMS = {
+    "SLACK_BOT_TOKEN": "xoxb-1",
+    "SLACK_APP_TOKEN": "xapp-1",
+    "TELEGRAM_TOKEN": f"123456:{'A' * 35}",
+    "TELEGRAM_SECRET_TOKEN": "an_env-secret",
+    "VAKHTA_AUDIT_KEY": f"{'A' * 43}=",
+    "secrets/pagerduty-routing-key": "0" * 32,
+}
+
+
 @pytest.fixture
 def production(tmp_path: Path) -> tuple[Path, Mapping[str, str]]:
     """The production example with every secret it asks for."""
@@ -66,12 +80,14 @@ def production(tmp_path: Path) -> tuple[Path, Mapping[str, str]]:
     (tmp_path / "secrets").mkdir()
     for name in re.findall(r"\$\{file:(secrets/[a-z-]+)\}", path.read_text()):
         secret = tmp_path / name
-        secret.write_text("a-file-secret\n")
+        secret.write_text(_FORMS.get(name, "a-file-secret") + "\n")
         secret.chmod(0o600)
     lines = [line for line in (CONFIG / ".env.example").read_text().splitlines() if line and not line.startswith("#")]
-    given = {name: value or "an-env-secret" for name, _, value in (line.partition("=") for line in lines)}
+    given = {
+        name: _FORMS.get(name) or value or "an-env-secret" for name, _, value in (line.partition("=") for line in lines)
+    }
     assert "VAKHTA_AUDIT_KEY" in given
-    return path, {**given, "VAKHTA_AUDIT_KEY": f"{'A' * 43}="}
+    return path, given
 
 
 def test_the_production_example_has_no_fault_once_its_secrets_are_there(
@@ -84,7 +100,35 @@ def test_the_production_example_has_no_fault_once_its_secrets_are_there(
     assert settings.server.drain.total_seconds() == 20
     assert settings.channels.slack is not None
     assert settings.channels.pagerduty is not None
-    assert settings.channels.pagerduty.routing_key.get_secret_value() == "a-file-secret"
+    assert settings.channels.pagerduty.routing_key.get_secret_value() == "0" * 32
+
+
+#: Ends with the number of connections that were tried, and the modules that were loaded.
+_WATCHED = """
+import sys
+tried = []
+sys.addaudithook(lambda event, _: tried.append(event) if event in ("socket.connect", "socket.getaddrinfo") else None)
+from bot.__main__ import main
+code = main(sys.argv[1:])
+print("ENDED", code, len(tried), *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_the_check_of_every_key_opens_no_connection_and_loads_no_sdk(
+    production: tuple[Path, Mapping[str, str]],
+) -> None:
+    path, environ = production
+    command = [sys.executable, "-c", _WATCHED, "check", "--config", str(path)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **environ})
+
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _, code, connections, *modules = ran.stdout.splitlines()[-1].split()
+    assert (code, connections) == ("0", "0"), ran.stderr
+    assert not set(modules) & {"kubernetes", "boto3", "telegram", "slack_sdk", "pdpyras", "requests", "sqlalchemy"}
+    # The limit is 0.5 s of processor time; four times that on a machine that is busy.
+    assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < 2.0
 
 
 @pytest.mark.parametrize("model", ["", *Settings.model_json_schema()["$defs"]])

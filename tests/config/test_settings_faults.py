@@ -177,12 +177,12 @@ CASES = {
     "open console": ("server: {listen: '0.0.0.0:80'}", (1, 18, "server.listen"), "the console is loopback only"),
     "open console by name": ("server: {listen: 'example.com:80'}", (1, 18, "server.listen"), "console is loopback"),
     "socket without its token": (
-        "channels: {slack: {bot_token: x, team_id: T1, channel: C1}}",
+        "channels: {slack: {bot_token: xoxb-1, team_id: T1, channel: C1}}",
         (1, 12, "channels.slack.app_token"),
         "mode socket needs it",
     ),
     "webhook without its secret": (
-        "channels: {telegram: {token: x, chat_id: 1, mode: webhook}}",
+        "channels: {telegram: {token: '1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', chat_id: -1, mode: webhook, webhook_url: 'https://x'}}",
         (1, 12, "channels.telegram.secret_token"),
         "mode webhook needs it",
     ),
@@ -202,8 +202,8 @@ CASES = {
         "variable NOPE, which is not set",
     ),
     "unknown zone": (
-        "roles: {r: {allow: [{do: a, when: {during: '09:00-18:00 US/Easternn'}}]}}",
-        (1, 36, "roles.r.allow[0].when.during[0]"),
+        "roles: {r: {allow: [{do: ack, when: {during: '09:00-18:00 US/Easternn'}}]}}",
+        (1, 38, "roles.r.allow[0].when.during[0]"),
         "did you mean 'US/Eastern'?",
     ),
     "on call and not listed": (
@@ -237,23 +237,23 @@ CASES = {
         "nor a channel that is set up",
     ),
     "environment of no service": (
-        "services: [{name: a, match: {a: b}, environment: p}]\nroles: {r: {allow: [{do: a, when: {environment: q}}]}}",
-        (2, 36, "roles.r.allow[0].when.environment[0]"),
+        "services: [{name: a, match: {a: b}, environment: p}]\nroles: {r: {deny: [{do: ack, when: {environment: q}}]}}",
+        (2, 37, "roles.r.deny[0].when.environment[0]"),
         "is not the environment of any service; use one of: p",
     ),
     "environment of no service, to deny": (
-        "roles: {r: {deny: [{do: a, when: {environment: staging}}]}}",
-        (1, 35, "roles.r.deny[0].when.environment[0]"),
+        "roles: {r: {deny: [{do: ack, when: {environment: staging}}]}}",
+        (1, 37, "roles.r.deny[0].when.environment[0]"),
         "is not the environment of any service",
     ),
     "on call where nobody is": (
-        "services: [{name: a, match: {a: b}}]\nroles: {r: {allow: [{do: a, when: {on_call: true}}]}}",
-        (2, 45, "roles.r.allow[0].when.on_call"),
+        "services: [{name: a, match: {a: b}}]\nroles: {r: {allow: [{do: ack, when: {on_call: true}}]}}",
+        (2, 47, "roles.r.allow[0].when.on_call"),
         "never holds: nobody is on call; name people under services[].on_call",
     ),
     "denial on call where nobody is": (
-        "roles: {r: {deny: [{do: a, when: {on_call: true}}]}}",
-        (1, 44, "roles.r.deny[0].when.on_call"),
+        "roles: {r: {deny: [{do: ack, when: {on_call: true}}]}}",
+        (1, 46, "roles.r.deny[0].when.on_call"),
         "never holds: nobody is on call",
     ),
     "opa's path": ("opa: {url: 'http://opa:8181', path: /v1/data/x}", (1, 37, "opa.path"), ""),

@@ -46,7 +46,7 @@ def _check_cards(stage: Stage, group: Group, owed: list[Row]) -> None:
     assert SHOWN[TRUTH[group][0]] in standing.shown, f"the card of {group.name} says {standing.shown}"
     lines = [row for row in owed if row.kind == "line"]
     threads = {one.ts for one in posted}
-    told = Counter(one.text for one in stage.slack.messages if one.thread_ts in threads)
+    told = Counter(one.said for one in stage.slack.messages if one.thread_ts in threads)
     expected = Counter(row.said for row in lines)
     assert told == expected, f"{group.name}: told {told} instead of {expected}"
 

@@ -16,9 +16,9 @@ from sqlalchemy import NullPool, create_engine, text
 
 from bot.__main__ import main
 from bot.alerts.intake import Intake
-from bot.app import bot
-from bot.app.build import build_alert_rules
+from bot.app.build import build_alert_rules, open_store
 from bot.app.build_chatops import ChatOps, build_chatops
+from bot.app.cli.ask import ask
 from bot.config import settings
 from bot.core.request import Principal, Reply, Request
 from bot.store.audit_seals import Sealer
@@ -105,9 +105,10 @@ class Doing:
         source = {"tokens": [TOKEN], "api_url": world.url}
         self._config.write_text(json.dumps({"store": {"url": url}, "sources": {"alertmanager": source}}))
         self.settings, _ = settings.read_settings(self._config, os.environ)
+        open_store(self.settings).close()
 
     def says(self, words: str) -> Reply:
-        return bot.ask(self.settings, words)
+        return ask(self.settings, words, self._config)
 
     def planned(self) -> str:
         """The handle of a plan that waits for its yes."""

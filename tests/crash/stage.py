@@ -27,7 +27,7 @@ ACKED, ENDED, WORSE, PLAIN = Group(name="Azimuth"), Group(name="Bollard"), Group
 TRUTH = {ACKED: ("acknowledged", 1), ENDED: ("resolved", 0), WORSE: ("resolved", 2), PLAIN: ("open", 3)}
 
 #: How a card says that state.
-SHOWN = {"open": "nobody has it yet", "acknowledged": "Ana has it", "resolved": "resolved by"}
+SHOWN = {"open": "nobody has it yet", "acknowledged": "Ana has it", "resolved": "RESOLVED"}
 
 
 class Stage:

@@ -26,7 +26,7 @@ def test_a_rule_fires_and_somebody_is_paged_and_its_end_is_told_everywhere(tmp_p
         until(lambda: all_.card_says("PaymentsWaiting", "nobody has it yet"), "the card is there")
         all_.shop.queues["payments"] = 0
         all_.told("resolved")
-        until(lambda: all_.card_says("PaymentsWaiting", "resolved by alertmanager"), "the card says that it is over")
+        until(lambda: all_.card_says("PaymentsWaiting", "(critical) by alertmanager"), "the card says that it is over")
 
         (incident,) = all_.bot.incidents()
         assert (incident["status"], incident["severity"]) == ("resolved", "critical")

@@ -90,6 +90,8 @@ class FakeAlertmanager(StrictServer):
             return Answer(status=401, body=b"Unauthorized\n", headers={"Content-Type": "text/plain"})
         if call.verb == "POST" and call.headers.get("content-type") != "application/json":
             return Answer.json({"code": 415, "message": "unsupported media type"}, status=415)
+        if (call.verb, call.path) == ("GET", "/api/v2/status"):
+            return Answer.json({"cluster": {"status": "ready"}, "versionInfo": {"version": "0.25.0"}, "config": {}})
         try:
             with self._lock:
                 return self._serve(call, datetime.now(UTC))

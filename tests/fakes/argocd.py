@@ -78,6 +78,8 @@ class FakeArgoCd(StrictServer):
     def _answer(self, call: Call) -> Answer:
         if call.headers.get("authorization") != f"Bearer {self.token}":
             raise Failed(16, "no session information")
+        if (call.verb, call.path) == ("GET", "/api/v1/session/userinfo"):
+            return Answer.json({"loggedIn": True, "username": "vakhta", "iss": "argocd"})
         found = _PATH.fullmatch(call.path)
         if found is None:
             self.fault(f"unexpected {call.verb} {call.path}")

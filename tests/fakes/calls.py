@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -55,4 +55,5 @@ class Trouble:
     reset: bool = False  #: the connection is aborted
     hang: bool = False  #: no answer until the client gives up or the fake ends
     after_effect: bool = False  #: the request has its effect first: the sender cannot know that it arrived
+    headers: Mapping[str, str] = field(default_factory=dict)
     path: str | None = None  #: only a request whose path ends so

@@ -35,9 +35,15 @@ class FakeOpa(StrictServer):
         super().__init__()
         self.path = path
         self.policy: Callable[[Mapping[str, Any]], object] = lambda _: True
+        self.loaded = True  #: whether there is a policy for a GET
         self.asked: list[Mapping[str, Any]] = []  #: every input
 
     def answer(self, call: Call) -> Answer:
+        if call.verb == "GET" and call.path == "/health":
+            return Answer.json({})
+        if call.verb == "GET" and call.path.startswith("/v1/data/"):
+            known = call.path == f"/v1/data/{self.path}" and self.loaded
+            return Answer.json({"result": {"allow": False}} if known else {})
         if call.verb != "POST" or not call.path.startswith("/v1/data/"):
             self.fault(f"unexpected {call.verb} {call.path}")
             return Answer.json({"code": "undefined_document", "message": "no such path"}, status=404)

@@ -27,6 +27,7 @@ API_TOKEN = "u+vakhta-rest-token-9"
 WEBHOOK_SECRET = "whsec-vakhta-pagerduty-1"
 
 _STATUS = {"acknowledge": "acknowledged", "resolve": "resolved"}
+_TRIGGERED_BY = ("unacknowledged", "reopened", "reassigned", "escalated", "delegated")
 _ALERTS_OF = re.compile(r"/incidents/([A-Z0-9]+)/alerts")
 
 
@@ -41,6 +42,8 @@ class PdAlert:
     severity: str
     status: str = "triggered"
     triggers: int = 1  #: how many events folded into it, the first one too
+    assignees: tuple[tuple[str, str], ...] = (("PANA", "Ana"),)
+    priority: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,8 @@ class FakePagerDuty(StrictServer):
         self.story: list[Told] = []
         self.window = Window(per_minute, 60.0)
         self._limited = limited
+        self.refusals: dict[str, int] = {}  #: action -> the status that its next event gets, without an effect
+        self._merged: set[str] = set()  #: PagerDuty's incidents whose alerts have moved
 
     def alert(self, key: str) -> PdAlert:
         """The newest alert of that dedup_key."""
@@ -88,13 +93,32 @@ class FakePagerDuty(StrictServer):
         content: str = "",
         with_key: bool = True,
         occurred_at: datetime | None = None,
+        by_integration: bool = False,
+        to: tuple[tuple[str, str], ...] | None = None,
+        priority: str | None = None,
+        merged_into: str = "",
     ) -> tuple[dict[str, str], bytes]:
-        """Let it happen in PagerDuty; returns the (headers, body) of the webhook that tells so. agent: (id, name)."""
+        """Let it happen in PagerDuty; returns the (headers, body) of the webhook that tells so.
+
+        Args:
+            agent: (id, name) of the user who did it; None: PagerDuty itself, by a timer.
+            by_integration: an event of the integration did it, whatever `agent` is.
+            to: (id, name) of each user that it is assigned to now.
+            merged_into: the dedup_key of the alert whose incident goes on; the alerts move there.
+        """
         alert = self.alert(key)
         now = event_type.removeprefix("incident.")
-        if now in _STATUS.values():
-            alert.status = now
+        if now in _STATUS.values() or now in _TRIGGERED_BY:
+            alert.status = now if now in _STATUS.values() else "triggered"
+        alert.assignees = alert.assignees if to is None else to
+        alert.priority = priority if now == "priority_updated" else alert.priority
         incident = self._incident(alert, with_key=with_key)
+        if merged_into:
+            target = self.alert(merged_into)
+            about = _reference("incident", target.pd_id, target.summary)
+            incident["resolve_reason"] = {"type": "merge_resolve_reason", "incident": about}
+            self._merged.add(alert.pd_id)
+            alert.pd_id, alert.number, alert.status = target.pd_id, target.number, target.status
         data = _note(incident, content) if now == "annotated" else incident
         at = (occurred_at or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         event = {
@@ -102,8 +126,8 @@ class FakePagerDuty(StrictServer):
             "event_type": event_type,
             "resource_type": event_type.split(".", maxsplit=1)[0],
             "occurred_at": at,
-            "agent": None if agent is None else _reference("user", agent[0], agent[1]),
-            "client": None if agent is None else {"name": "PagerDuty"},
+            "agent": _agent(agent, by_integration=by_integration),
+            "client": None if agent is None or by_integration else {"name": "PagerDuty"},
             "data": data,
         }
         return self.sign(json.dumps({"event": event}).encode())
@@ -137,6 +161,8 @@ class FakePagerDuty(StrictServer):
             return self._enqueue(call)
         if call.verb == "GET" and alerts_of:
             return self._list_alerts(call, alerts_of[1])
+        if (call.verb, call.path) == ("GET", "/incidents"):
+            return self._list_incidents(call)
         if (call.verb, call.path) == ("PUT", "/incidents"):
             return self._put_incidents(call)
         self.fault(f"{call.verb} {call.path} is not an address of PagerDuty's that we use")
@@ -151,6 +177,9 @@ class FakePagerDuty(StrictServer):
             return _invalid(*wrong)
         if self._limited and self.window.take(event["routing_key"]):
             return Answer.json({"status": "throttle exceeded", "message": "Too many events, retry later"}, status=429)
+        refusal = self.refusals.pop(event["event_action"], None)
+        if refusal is not None:
+            return Answer.json({"status": "error", "message": "Not now", "errors": []}, status=refusal)
         key = event.get("dedup_key") or uuid.uuid4().hex
         with self._lock:
             became = self._move(event, key)
@@ -192,10 +221,19 @@ class FakePagerDuty(StrictServer):
         if refused:
             return refused
         found = [alert for alert in self.alerts if alert.pd_id == pd_id]
-        if not found:
+        if not found and pd_id not in self._merged:
             return Answer.json({"error": {"message": "Not Found", "code": 2100}}, status=404)
         rows = [{"id": f"A{a.number}", "type": "alert", "status": a.status, "alert_key": a.key} for a in found]
         return Answer.json({"alerts": rows, "limit": 25, "offset": 0, "more": False, "total": None})
+
+    def _list_incidents(self, call: Call) -> Answer:
+        refused = self._refuse_token(call)
+        if refused:
+            return refused
+        if set(call.query) != {"limit"}:
+            self.fault(f"GET /incidents with {sorted(call.query)}")
+        rows = [{"id": alert.pd_id, "type": "incident"} for alert in self.alerts[: int(call.query.get("limit", 25))]]
+        return Answer.json({"incidents": rows, "limit": 1, "offset": 0, "more": False, "total": None})
 
     def _put_incidents(self, call: Call) -> Answer:
         refused = self._refuse_token(call)
@@ -232,10 +270,10 @@ class FakePagerDuty(StrictServer):
             "created_at": "2026-11-01T10:00:00Z",
             "title": alert.summary,
             "service": _reference("service", "PSVC001", "API"),
-            "assignees": [_reference("user", "PANA", "Ana")],
+            "assignees": [_reference("user", *one) for one in alert.assignees],
             "escalation_policy": _reference("escalation_policy", "PESC001", "Default"),
             "teams": [],
-            "priority": None,
+            "priority": _reference("priority", "PPRIO1", alert.priority) if alert.priority else None,
             "urgency": "high",
             "conference_bridge": None,
             "resolve_reason": None,
@@ -245,6 +283,12 @@ class FakePagerDuty(StrictServer):
 def _invalid(*wrong: str) -> Answer:
     told = {"status": "invalid event", "message": "Event object is invalid", "errors": list(wrong)}
     return Answer.json(told, status=400)
+
+
+def _agent(user: tuple[str, str] | None, *, by_integration: bool) -> dict[str, str] | None:
+    if by_integration:
+        return _reference("inbound_integration", "PINT001", "Events API V2")
+    return None if user is None else _reference("user", user[0], user[1])
 
 
 def _reference(kind: str, pd_id: str, name: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ class FakePrometheus(StrictServer):
     def __init__(self) -> None:
         super().__init__()
         self.values: list[str] = ["1"]
+        self.broken: dict[str, str] = {}  #: expression -> why the engine refuses it
 
     def answer(self, call: Call) -> Answer:
         if (call.verb, call.path) != ("POST", "/api/v1/query"):
@@ -19,5 +20,7 @@ class FakePrometheus(StrictServer):
             return Answer(status=404)
         if set(call.query) != {"query", "timeout"}:
             self.fault(f"a query of {sorted(call.query)}")
+        if why := self.broken.get(call.query["query"]):
+            return Answer.json({"status": "error", "errorType": "bad_data", "error": why}, status=400)
         rows = [{"metric": {}, "value": [1700000000.0, value]} for value in self.values]
         return Answer.json({"status": "success", "data": {"resultType": "vector", "result": rows}})

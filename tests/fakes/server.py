@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
@@ -83,6 +83,7 @@ class StrictServer:
         reset: bool = False,
         hang: bool = False,
         after_effect: bool = False,
+        headers: Mapping[str, str] | None = None,
         path: str | None = None,
         times: int = 1,
     ) -> None:
@@ -94,6 +95,7 @@ class StrictServer:
             reset=reset,
             hang=hang,
             after_effect=after_effect,
+            headers=headers or {},
             path=path,
         )
         with self._lock:
@@ -234,7 +236,7 @@ class _Request(BaseHTTPRequestHandler):
             _drop(self.connection)
             return
         headers = {} if trouble.retry_after is None else {"Retry-After": str(trouble.retry_after)}
-        self._send(Answer(status=trouble.status or 500, body=trouble.body, headers=headers))
+        self._send(Answer(status=trouble.status or 500, body=trouble.body, headers={**trouble.headers, **headers}))
 
     def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)

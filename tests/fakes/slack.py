@@ -181,7 +181,9 @@ class FakeSlack(StrictServer):
 
     def _who(self, _: dict[str, object]) -> Answer:
         us = self.workspace
-        return _yes(team_id=us.team_id, user_id=us.bot_user, bot_id="B1", app_id=us.app_id, user="vakhta", team="Acme")
+        told = {"team_id": us.team_id, "user_id": us.bot_user, "bot_id": "B1", "app_id": us.app_id}
+        scopes = {"x-oauth-scopes": ",".join(sorted(self.granted))}
+        return Answer.json({"ok": True, **told, "user": "vakhta", "team": "Acme"}, headers=scopes)
 
     def _open_socket(self, _: dict[str, object]) -> Answer:
         return _yes(url=self.socket.invite())

@@ -38,6 +38,12 @@ class Message:
         }
 
     @property
+    def said(self) -> str:
+        """What is read of a line in the thread: its blocks, or its text where it has none."""
+        told = [object_of(block["text"])["text"] for block in self.blocks if "text" in block]
+        return "\n".join(map(str, told)) or self.text
+
+    @property
     def shown(self) -> str:
         """All of its text, fallback and blocks."""
         return self.text + "\n" + json.dumps(self.blocks, ensure_ascii=False)
@@ -62,6 +68,7 @@ def member(user: str, **other: object) -> dict[str, object]:
 def room(channel: str, **other: object) -> dict[str, object]:
     """A channel of our own as conversations.info shows one."""
     plain = {"is_channel": True, "is_im": False, "is_shared": False, "is_ext_shared": False, "is_org_shared": False}
+    plain |= {"is_member": True, "is_archived": False}
     return {"id": channel, "name": channel.lower(), **plain, **other}
 
 

@@ -25,10 +25,15 @@ TOKEN = "7000001:AAFakeTokenOfATestBot_0123456789abc"
 BOT_ID = 7000001
 USERNAME = "vakhta_test_bot"
 
+_NO_GIFTS = dict.fromkeys(
+    ("unlimited_gifts", "limited_gifts", "unique_gifts", "premium_subscription", "gifts_from_channels"), False
+)
 _TEXT_FIELDS = {"chat_id", "text", "parse_mode", "reply_markup", "link_preview_options"}
 _TEXTS = {"text", "parse_mode", "url", "secret_token", "callback_query_id"}
 _FIELDS = {
     "getMe": set[str](),
+    "getChat": {"chat_id"},
+    "getChatMember": {"chat_id", "user_id"},
     "getUpdates": {"offset", "limit", "timeout", "allowed_updates"},
     "setWebhook": {"url", "secret_token", "allowed_updates", "max_connections"},
     "deleteWebhook": set[str](),
@@ -51,6 +56,8 @@ class FakeTelegram(People, StrictServer):
         )
         self.token = TOKEN
         self.chats = {chat_id}  #: where the bot may write; private chats it may always
+        self.chat: dict[str, object] = {"type": "supergroup", "title": "Incidents"}  #: what getChat tells besides
+        self.standing: dict[str, object] = {"status": "member"}  #: of the bot in its chat
         self.topics = dict.fromkeys(topics, True)  #: topic id -> whether it is open
         self.blocked = False
         self.limited = False  #: whether 1 a second a chat and 20 a minute a group are kept
@@ -66,6 +73,8 @@ class FakeTelegram(People, StrictServer):
         self._news = threading.Condition(self._lock)
         self._verbs: dict[str, Callable[[dict[str, object]], object]] = {
             "getMe": self._get_me,
+            "getChat": self._get_chat,
+            "getChatMember": self._get_chat_member,
             "getUpdates": self._get_updates,
             "setWebhook": self._set_webhook,
             "deleteWebhook": self._delete_webhook,
@@ -149,6 +158,17 @@ class FakeTelegram(People, StrictServer):
 
     def _get_me(self, fields: dict[str, object]) -> object:
         return self.bot
+
+    def _get_chat(self, fields: dict[str, object]) -> object:
+        chat_id = self._writable(fields)
+        always = {"accent_color_id": 0, "max_reaction_count": 11, "accepted_gift_types": _NO_GIFTS}
+        forum = {"is_forum": True} if self.topics else {}
+        return {"id": chat_id, **always, "permissions": {"can_send_messages": True}, **forum, **self.chat}
+
+    def _get_chat_member(self, fields: dict[str, object]) -> object:
+        if as_int(fields.get("user_id")) != BOT_ID:
+            raise self._wrong(400, "Bad Request: invalid user_id specified")
+        return {"user": self.bot, **self.standing}
 
     def _set_webhook(self, fields: dict[str, object]) -> object:
         self.webhook = fields

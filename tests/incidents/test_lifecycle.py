@@ -11,7 +11,7 @@ from bot.core.alert import Severity
 from bot.core.errors import Rejected
 from bot.core.incident import EventType, Incident, Status
 from bot.core.incident_marker import micros_of
-from bot.incidents import lifecycle
+from bot.incidents import course, lifecycle
 from bot.incidents.transitions import (
     Acknowledge,
     AddNote,
@@ -25,6 +25,7 @@ from bot.incidents.transitions import (
     Resolve,
     SetSeverity,
     Transition,
+    Unacknowledge,
 )
 from tests.house import NOON
 
@@ -37,6 +38,8 @@ REOPEN = Reopen(by="ana", name="Ana", via="slack", because="it is back")
 ASSIGN = Assign(by="ana", name="Ana", via="slack", to="bo")
 WORSEN = SetSeverity(by="ana", name="Ana", via="slack", severity=Severity.CRITICAL)
 EASE = SetSeverity(by="ana", name="Ana", via="slack", severity=Severity.INFO)
+UNACK = Unacknowledge(by="ana", name="Ana", via="slack", page_again=True)
+IN_PAGER = Unacknowledge(by="pagerduty", name="PagerDuty", via="pagerduty", because="escalated to Bo")
 PAGE = PageSomeone(by="ana", name="Ana", via="slack", text="wake up", page=2)
 
 
@@ -93,6 +96,15 @@ RESOLVED = fresh(status=Status.RESOLVED, firing=0, resolved_at=NOON, resolved_by
         (ACKED, PAGE, Status.ACKED, [EventType.PAGED]),
         (RESOLVED, PAGE, Status.RESOLVED, [EventType.PAGED]),
         (ACKED, NOTE, Status.ACKED, [EventType.NOTED]),
+        (ACKED, UNACK, Status.OPEN, [EventType.UNACKED, EventType.PAGED_AGAIN]),
+        (OPEN, UNACK, Status.OPEN, []),
+        (OPEN, replace(UNACK, because="hm"), Status.OPEN, []),
+        (fresh(owner="bo"), UNACK, Status.OPEN, []),
+        (ACKED, IN_PAGER, Status.OPEN, [EventType.UNACKED]),
+        (OPEN, IN_PAGER, Status.OPEN, [EventType.UNACKED]),
+        (fresh(owner="bo"), replace(ASSIGN, in_pager=True), Status.OPEN, [EventType.ASSIGNED]),
+        (ACKED, replace(ASSIGN, in_pager=True), Status.OPEN, [EventType.ASSIGNED]),
+        (OPEN, replace(ASSIGN, to="ana", in_pager=True), Status.OPEN, [EventType.ASSIGNED]),
         (ACKED, DeliveryFailed(channel="slack", text="down"), Status.ACKED, [EventType.MESSAGE_UNDELIVERED]),
     ],
 )
@@ -105,7 +117,7 @@ def test_every_cell_of_the_table(incident: Incident, wish: Transition, status: S
     assert change.incident.version == incident.version + bool(whats)
 
 
-@pytest.mark.parametrize("wish", [ACK, ASSIGN, replace(ASSIGN, to="ana"), WORSEN, EASE])
+@pytest.mark.parametrize("wish", [ACK, UNACK, ASSIGN, replace(ASSIGN, to="ana"), WORSEN, EASE])
 def test_a_resolved_incident_refuses_what_is_for_a_living_one_and_says_by_whom_it_was_resolved(
     wish: Transition,
 ) -> None:
@@ -204,3 +216,25 @@ def test_the_dedup_key_is_what_alertmanagers_own_notifier_computes() -> None:
     key = fresh(key='{}:{alertname="Hello"}').page_key
 
     assert key == "86ce998009eb599091f1451ff6f311150fbb2418984af5056b18e56fb05ed451"
+
+
+def test_each_further_page_has_a_key_of_its_own_that_no_other_incident_has() -> None:
+    first = fresh(key='{}:{alertname="Hello"}')
+    second = course.with_further_page(first)
+    later = replace(second, id=2)
+
+    assert first.current_page_key == first.page_key == second.page_key_at(1)
+    assert second.current_page_key == f"{first.page_key}-2-{first.mark}"
+    assert later.current_page_key != second.current_page_key
+    assert len(replace(first, course=replace(first.course, pages=10**8)).current_page_key) <= 255
+
+
+@pytest.mark.parametrize(
+    "key", ["", "x", "{page}-2", "{page}-02-{mark}", "{page}-1-{mark}", "{page}-3-{mark}", "{page}-2-{page}"]
+)
+def test_a_key_that_no_page_had_is_of_no_page(key: str) -> None:
+    twice = course.with_further_page(OPEN)
+
+    assert twice.page_number_of(twice.page_key) == 1
+    assert twice.page_number_of(twice.current_page_key) == 2
+    assert twice.page_number_of(key.format(page=twice.page_key, mark=twice.mark)) is None

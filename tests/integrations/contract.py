@@ -173,6 +173,24 @@ class Bench(ABC):
         """Let the next delivery meet `trouble`: slow_down (wait 7 s), refusal, failure, reset, hang, lost_answer."""
         raise NotImplementedError
 
+    def answer_next(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        """Let something on the way to the provider answer the next delivery."""
+        raise NotImplementedError
+
+
+#: What a proxy or a captive portal answers: status, body, headers.
+FOREIGN_ANSWERS: dict[str, tuple[int, bytes, dict[str, str]]] = {
+    "blocked": (403, b"<html><head><title>ERR_ACCESS_DENIED</title></head></html>", {"Content-Type": "text/html"}),
+    "log in": (407, b"<!DOCTYPE html>\n<title>Proxy &amp; login</title>", {"Content-Type": "text/html"}),
+    "bad request": (400, b"<html><body>Bad Request</body></html>", {"Content-Type": "text/html"}),
+    "not found": (404, b"404 page not found\n", {"Content-Type": "text/plain"}),
+    "unauthorized": (401, b"", {}),
+    "portal": (200, b"<html><title>Welcome to the hotel</title></html>", {"Content-Type": "text/html"}),
+    "moved": (302, b"<html>Moved</html>", {"Location": "http://portal.invalid/login", "Content-Type": "text/html"}),
+    "gateway": (403, b'{"message": "Forbidden"}', {"Content-Type": "application/json"}),
+    "half a page": (403, b'{"ok": fal', {"Content-Type": "application/json"}),
+}
+
 
 def first(bench: Bench) -> str | None:
     """Deliver the first thing that the channel takes."""

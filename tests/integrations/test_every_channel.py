@@ -24,7 +24,7 @@ from bot.integrations import channel_names, load_channel
 from bot.lib.settings_fields import ChannelSection
 from bot.store.outbox import SLOW
 from bot.web import channel_webhooks
-from tests.integrations.contract import TEXTS, Bench, class_of, first, incident, notice
+from tests.integrations.contract import FOREIGN_ANSWERS, TEXTS, Bench, class_of, first, incident, notice
 
 pytestmark = pytest.mark.waits
 
@@ -229,6 +229,22 @@ def test_trouble_that_may_pass_is_not_permanent(bench: Bench, trouble: str) -> N
 
     assert not failed.value.permanent
     assert len(bench.standing()) == 1
+
+
+@every_sender
+@pytest.mark.parametrize("given", FOREIGN_ANSWERS)
+def test_what_a_proxy_answers_is_not_the_providers_word(bench: Bench, given: str) -> None:
+    bench.answer_next(*FOREIGN_ANSWERS[given])
+
+    with pytest.raises(Undelivered) as failed:
+        first(bench)
+    first(bench)
+
+    assert not failed.value.permanent
+    assert failed.value.retry_after is None
+    assert "Something between this machine and" in failed.value.message
+    assert len(bench.standing()) == 1
+    assert bench.channel.health_problem() is None
 
 
 @every_sender

@@ -202,7 +202,7 @@ def _says_too_much(there: Echo) -> None:
 
 
 def _says_no_json(there: Echo) -> None:
-    there.says = Answer(body=b"<html>")
+    there.says = Answer(body=b"ok")
 
 
 def _says_it_too_deep(there: Echo) -> None:
@@ -312,3 +312,36 @@ def _listening(serve: Callable[[socket.socket, threading.Event], None]) -> Itera
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         over.set()
         thread.join(60)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "shown"),
+    [
+        (403, b"<html><head><title>ERR &amp; DENIED</title></head></html>", '403 with the page "ERR & DENIED"'),
+        (407, b"", "407"),
+        (404, b"<!DOCTYPE html><title>Lost</title>", '404 with the page "Lost"'),
+    ],
+)
+def test_what_a_proxy_refuses_was_never_asked(there: Echo, status: int, body: bytes, shown: str) -> None:
+    there.says = Answer(status=status, body=body)
+
+    for ask in (look, change):
+        refusal = refused(ask, api(there.url))
+
+        assert refusal.code == "proxy"
+        assert refusal.message == (
+            f"Something between this machine and The shop answered ({shown}), not The shop. Check the proxy and the"
+            " network of this machine. Nothing was done."
+        )
+
+
+def test_a_portals_page_with_200_is_told_and_a_change_stays_unknown(there: Echo) -> None:
+    there.says = Answer(body=f"<html><title>Hello {_TOKEN}</title></html>".encode())
+
+    refusal = refused(look, api(there.url))
+    with pytest.raises(OutcomeUnknown) as unknown:
+        change(api(there.url))
+
+    assert "Something between this machine and The shop answered (200" in refusal.message
+    assert _TOKEN not in refusal.message
+    assert "It is not known whether it took effect" in unknown.value.message

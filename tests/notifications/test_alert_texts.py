@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from bot.lib.open_links import can_open
-from bot.notifications.alert_texts import description_of, first_sentence, links_of, name_of, summary_of, value_of
+from bot.notifications.alert_texts import (
+    description_of,
+    first_sentence,
+    links_of,
+    name_of,
+    summary_of,
+    unsaid,
+    value_of,
+)
 
 NAMES = [
     ({"alertname": "Down", "rulename": "r"}, "Down"),
@@ -24,11 +32,35 @@ def test_an_alert_without_a_name_is_called_by_what_it_has(labels: dict[str, str]
 def test_an_alert_of_which_nothing_is_known_still_has_a_name() -> None:
     assert name_of({}) == "(no alertname)"
     assert name_of({"alertname": "  "}, "{}:{}") == "(no alertname)"
+    assert name_of({"severity": "info", "team": "core"}, "{}:{}") == "team=core"
+
+
+def test_a_rule_of_grafana_that_could_not_be_evaluated_is_called_by_its_own_name() -> None:
+    labels = {"alertname": "DatasourceNoData", "rulename": "Checkout is slow"}
+
+    assert name_of(labels) == "Checkout is slow, no data (DatasourceNoData)"
+    assert name_of({"alertname": "DatasourceNoData"}) == "DatasourceNoData"
+
+
+def test_what_a_name_has_said_is_not_said_again() -> None:
+    labels = {"name": "probe", "host": "db-1", "team": "core"}
+
+    assert unsaid(labels, "probe") == {"host": "db-1", "team": "core"}
+    assert unsaid({"host": "db-1", "team": "core"}, "host=db-1") == {"team": "core"}
+    assert unsaid(labels | {"alertname": "probe"}, "probe") == labels | {"alertname": "probe"}
+
+
+def test_of_grafanas_list_of_values_each_query_is_said_with_its_value() -> None:
+    listed = "[ var='B' labels={pod=a, job=b} value=93.4 ], [ var='C' labels={} value=1 ]"
+
+    assert value_of({"__value_string__": listed}) == "B=93.4, C=1"
 
 
 def test_without_a_summary_the_message_or_the_first_sentence_of_the_description_is_taken() -> None:
     assert summary_of({"summary": "S.", "message": "M."}) == "S."
     assert summary_of({"message": "M\n is  here."}) == "M is here."
+    assert summary_of({"message": "M is here. More of M."}) == "M is here."
+    assert summary_of({"Error": "connection refused"}) == "connection refused"
     assert summary_of({"description": "Disk at 97.2% on /var. It fills in 3 h."}) == "Disk at 97.2% on /var."
     assert summary_of({}) == ""
 
@@ -39,6 +71,8 @@ def test_without_a_summary_the_message_or_the_first_sentence_of_the_description_
         ("See e.g. the log. More.", "See e.g. the log."),
         ("Version 1.2.3 failed. Roll back.", "Version 1.2.3 failed."),
         ("No end", "No end"),
+        ("It failed with code 2. Again.", "It failed with code 2."),
+        ("No full stop\nin this paragraph\n\nThe next one.", "No full stop in this paragraph"),
         ("Really? Yes.", "Really?"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.notifications.places import key_labels, telling, where
+from bot.notifications.places import key_labels, own_service, telling, where
 
 OBJECTS = {
     "job": "kube-state-metrics",
@@ -50,6 +50,15 @@ PLACES = {
         | {"exported_pod": "cart-1"},
         "shop/cart-1",
     ),
+    "a node, counted by an exporter whose own pod is in the labels": (
+        OBJECTS | {"namespace": "monitoring", "pod": "kps-kube-state-metrics-7b9-x2", "node": "ip-10-0-1-2"},
+        "ip-10-0-1-2",
+    ),
+    "the exporter's own pod": (
+        OBJECTS
+        | {"namespace": "monitoring", "pod": "kps-kube-state-metrics-7b9-x2", "container": "kube-state-metrics"},
+        "monitoring/kps-kube-state-metrics-7b9-x2",
+    ),
     "nothing": ({"alertname": "Watchdog", "severity": "none"}, ""),
 }
 
@@ -91,3 +100,11 @@ def test_a_group_of_several_names_says_which_alert_it_is() -> None:
 def test_a_single_alert_needs_nothing_to_tell_it_apart() -> None:
     assert telling([{"alertname": "Down", "instance": "a:1"}]).each == ("",)
     assert telling([]).each == ()
+
+
+def test_a_service_is_the_alerts_own_and_not_its_exporters() -> None:
+    assert own_service({"service": "checkout", "job": "checkout", "pod": "checkout-1"}) == "checkout"
+    assert own_service(OBJECTS | {"deployment": "cart"}) is None
+    assert own_service(NODES | {"service": "node-exporter"}) is None
+    assert own_service(OBJECTS | {"exported_service": "cart"}) == "cart"
+    assert own_service({}) is None

@@ -21,6 +21,7 @@ from bot.incidents.transitions import (
     Resolve,
     SetSeverity,
     Transition,
+    Unacknowledge,
 )
 from bot.notifications.routing import card_rank, messages_for
 from tests.house import NOON
@@ -33,6 +34,7 @@ PAGER = Subscription(
     kinds=frozenset({MessageKind.PAGE}),
     event_types=frozenset(
         {EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED, EventType.ACKED, EventType.RESOLVED}
+        | {EventType.PAGED_AGAIN}
     ),
 )
 LEAD = LeadAlert(order="2|a", title="Slow", severity=Severity.WARNING)
@@ -72,6 +74,20 @@ def rows(change: IncidentChange, *mouths: Subscription) -> list[str]:
         ),
         (after(SetSeverity(by="ana", name="Ana", via="slack", severity=Severity.INFO)), ["slack card", "slack line"]),
         (after(PageSomeone(by="ana", name="Ana", via="slack", text="up", page=2)), ["slack card", "slack line"]),
+        (
+            after(
+                Unacknowledge(by="ana", name="Ana", via="slack", page_again=True),
+                replace(OPENED.incident, status=Status.ACKED, owner="ana"),
+            ),
+            ["slack card", "slack line", "slack line", "pagerduty page"],
+        ),
+        (
+            after(
+                Unacknowledge(by="ana", name="Ana", via="pagerduty"),
+                replace(OPENED.incident, status=Status.ACKED, owner="ana"),
+            ),
+            ["slack card", "slack line"],
+        ),
         (after(AlertsChanged(source="am", fired=1)), ["slack card"]),
         (after(DeliveryFailed(channel="pagerduty", text="down")), ["slack card", "slack line"]),
         (after(DeliveryFailed(channel="slack", text="down")), []),
@@ -86,6 +102,13 @@ def test_what_had_ended_before_it_was_heard_of_pages_nobody() -> None:
     change = lifecycle.opened_by_alerts(1, "api", AlertsChanged(source="am", already_ended=1, lead=LEAD), now=NOON)
 
     assert rows(change) == ["slack card"]
+
+
+def test_a_quiet_incident_of_the_bots_own_pages_nobody_and_one_that_looks_like_it_does() -> None:
+    quiet = replace(OPENED.incident, source="vakhta", key="vakhta/quiet/refused/alertmanager")
+
+    assert rows(replace(OPENED, incident=quiet)) == ["slack card"]
+    assert rows(replace(OPENED, incident=replace(quiet, source="am"))) == ["slack card", "pagerduty page"]
 
 
 def test_a_pager_that_does_not_take_an_incident_is_owed_nothing_for_it() -> None:
@@ -105,3 +128,26 @@ def test_new_critical_cards_go_first_then_what_people_did_then_the_rest_by_sever
     ]
 
     assert queue == sorted(set(queue))
+
+
+def test_a_warning_that_reopens_what_was_critical_triggers_only_a_pager_that_takes_warnings() -> None:
+    def pager(name: str, *severities: Severity) -> Subscription:
+        kinds, events = PAGER.kinds, PAGER.event_types
+        return Subscription(name=name, kinds=kinds, event_types=events, accepts=lambda one: one.worst in severities)
+
+    pagers = [pager("strict", Severity.CRITICAL), pager("broad", Severity.CRITICAL, Severity.WARNING)]
+    worst = LeadAlert(order="0|a", title="Down", severity=Severity.CRITICAL)
+    was = lifecycle.opened_by_alerts(1, "api", AlertsChanged(source="am", fired=1, lead=worst), now=NOON).incident
+    over = after(AlertsChanged(source="am", ended=1), was)
+    back = after(AlertsChanged(source="am", fired=1, lead=LEAD, leads=True), over.incident)
+    over_again = after(AlertsChanged(source="am", ended=1), back.incident)
+
+    assert back.incident.severity is Severity.WARNING
+    assert rows(back, *pagers) == ["broad page"]
+    assert rows(over_again, *pagers) == ["strict page", "broad page"]
+
+
+@pytest.mark.parametrize("news", [EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED])
+def test_whatever_brings_a_critical_incident_before_people_goes_first(news: EventType) -> None:
+    assert card_rank(news, Severity.CRITICAL) == 0
+    assert card_rank(news, Severity.WARNING) > 0

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from bot.core.channel import RateLimit
-from bot.core.message import MessageKind
+from bot.core.message import MOST_ALERTS, MessageKind
 from bot.store import outbox
-from tests.house import House, alert, down
+from tests.house import NOON, House, alert, down
 
 
 def states(house: House, channel: str, number: int = 1) -> list[tuple[str, str]]:
@@ -112,7 +112,7 @@ def test_what_can_never_arrive_is_told_on_the_other_channels_once(house: House) 
     house.says("note 1 hello")
     house.drain(house.slack, house.telegram)
 
-    said = "The card for slack cannot be delivered: channel_not_found"
+    said = "The card for slack cannot be delivered: channel_not_found. `resend 1` sends it again."
     assert [event.text for event in house.story() if event.type == "message.undelivered"] == [said]
     assert f"line message.undelivered: {said}" in house.telegram.said()
     assert ("card", "dead") in states(house, "slack")
@@ -137,7 +137,8 @@ def test_a_page_that_cannot_be_delivered_is_told_in_every_chat(house: House) -> 
 
     for chat in (house.slack, house.telegram):
         assert (
-            "line message.undelivered: THE PAGE for pagerduty cannot be delivered: invalid routing key" in chat.said()
+            "line message.undelivered: THE PAGE for pagerduty cannot be delivered: invalid routing key."
+            " `resend 1` sends it again." in chat.said()
         )
 
 
@@ -260,7 +261,7 @@ def test_a_storm_of_warnings_leaves_places_of_the_quota_for_what_is_critical(hou
     house.hears(alert(fingerprint="down", group="down", severity="critical"))
     house.drain(house.pagerduty)
 
-    assert (warned, len(house.pagerduty.given)) == (19, 20)
+    assert (warned, len(house.pagerduty.given)) == (15, 16)
     assert house.pagerduty.given[-1].incident.key == "down"
 
 
@@ -282,3 +283,15 @@ def test_a_request_that_took_longer_than_the_margin_counts_in_its_quota_from_its
     house.drain(house.slack)
 
     assert (at_once, too_soon, len(house.slack.given)) == (1, 1, 2)
+
+
+def test_the_alert_that_names_an_incident_comes_with_its_card_however_many_fire(house: House) -> None:
+    warnings = [
+        alert(f"Slow{n:02}", severity="warning", starts_at=NOON - timedelta(hours=1)) for n in range(MOST_ALERTS + 5)
+    ]
+    house.hears(*warnings, alert("Down", severity="critical"))
+
+    house.drain()
+
+    assert [one.labels["alertname"] for one in house.slack.given[0].alerts][:2] == ["Down", "Slow00"]
+    assert len(house.slack.given[0].alerts) == MOST_ALERTS

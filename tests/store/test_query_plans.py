@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
-from bot.store import incident_lists
+from bot.core.errors import Refusal
+from bot.store import channel_health, incident_lists
 from bot.store.sql import Cursor, Sql
 from tests.house import ANA, House, alert, down
 from tests.postgres import Postgres
@@ -90,6 +93,7 @@ def _a_night(house: House) -> None:
     house.hears(alert("A", fingerprint="a"), alert("B", fingerprint="b"))
     house.hears(alert("A", fingerprint="a", firing=False))
     house.hears(alert("A", fingerprint="a"))
+    house.hears(replace(alert("B", fingerprint="b"), annotations={"summary": "another text"}))
     house.cannot_read(b"{")
     house.says("ack 1", once="x")
     house.says("note 1 hm", place="telegram", once="y")
@@ -103,9 +107,15 @@ def _a_night(house: House) -> None:
     house.drain()
     house.clock.pass_by(seconds=50)
     watch = house.watch
-    for tick in (watch.release_leases, watch.report_late_pages, watch.accept_doubted_alerts, watch.correct_deadlines):
+    for tick in (
+        watch.release_leases,
+        watch.report_late_pages,
+        watch.accept_doubted_alerts,
+        watch.look_at_due_incidents,
+        watch.correct_deadlines,
+    ):
         tick()
-    house.drain()
+    _a_channel_in_trouble(house)
     with house.store.read() as reading:
         reading.incidents()
         reading.incidents(status=house.incident().status, before=100)
@@ -115,9 +125,27 @@ def _a_night(house: House) -> None:
         reading.newest_event()
         reading.deliveries(1)
         reading.outbox_size()
+        reading.unheard_incidents(10)
+        reading.firing_alerts(1)
         reading.paged_as("x")
         reading.standing_at("slack", "x")
         incident_lists.by_severity(reading.sql, 50)
         incident_lists.by_severity(reading.sql, 50, after=(1, 7), status=house.incident().status)
         incident_lists.count_unresolved(reading.sql)
         incident_lists.firing_since(reading.sql, [1, 2])
+
+
+def _a_channel_in_trouble(house: House) -> None:
+    """It pauses, refuses, is tried again, and makes good what it missed."""
+    house.says("reopen 1")
+    house.says("note 1 hm")
+    house.pagerduty.fail_with = [down("401", refused=Refusal.KEY)]
+    house.slack.fail_with = [down("kicked", refused=Refusal.PLACE), down("429", after=timedelta(hours=1))]
+    house.drain()
+    house.clock.pass_by(hours=2)
+    house.says("resend 1")
+    house.watch.try_refusing_channels()
+    house.drain()
+    with house.store.read() as reading:
+        channel_health.troubles(reading.sql)
+        channel_health.pauses(reading.sql, house.clock.at)

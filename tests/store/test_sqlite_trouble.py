@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sqlite3
 import threading
@@ -167,6 +168,17 @@ def write(store: engine.Store, size: int) -> Iterator[float]:
         with store.begin() as tx:
             tx.save_reply("slack", str(number), "x" * 2**16, ok=True)
         yield time.perf_counter() - began
+
+
+def test_a_database_that_is_new_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings.model_validate({"store": {"url": f"sqlite:///{path.with_name('new.db')}"}})
+
+    with caplog.at_level(logging.INFO, logger="bot.app.build"):
+        open_store(settings).close()
+        open_store(settings).close()
+
+    told = [one for one in caplog.records if one.message == "a new database was created"]
+    assert [one.__dict__["file"] for one in told] == [str(path.with_name("new.db"))]
 
 
 def test_a_second_bot_on_the_same_file_does_not_start_while_the_first_one_runs(path: Path) -> None:

@@ -46,6 +46,7 @@ class Ledger:
     taken: list[AlertBatch] = field(default_factory=list)
     kept: list[tuple[str, bytes, str]] = field(default_factory=list)
     alarms: list[tuple[str, str]] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)  #: of those, in the same order
     broken: Exception | None = None  #: what every commit fails with
     held: list[Callable[[], object]] | None = None  #: where commits wait to be let go, when a list
     firing: set[str] = field(default_factory=set)
@@ -65,9 +66,10 @@ class Ledger:
             self.kept.append((source, body, rejected.code))
         asyncio.get_running_loop().call_soon(done, self.broken or Stored(0, "set_aside", (1,)))
 
-    def alarm(self, source: str, code: str, request_id: str) -> None:
+    def alarm(self, source: str, code: str, request_id: str, address: str) -> None:
         assert request_id, "what is refused has a name in the log"
         self.alarms.append((source, code))
+        self.addresses.append(address)
 
     def _stored(self, delivered: AlertBatch) -> Stored:
         if delivered.body in [before.body for before in self.taken]:

@@ -27,7 +27,7 @@ class Ears:
     local = False
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = self.title = name
         self.ignores_above = 256 * 1024 if name == "pagerduty" else None
         self.heard: list[tuple[Mapping[str, str], bytes]] = []
         self.next: WebhookResponse | Exception = WebhookResponse(body=b"taken")

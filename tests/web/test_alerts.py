@@ -81,6 +81,7 @@ def test_row_2_with_a_wrong_token(edge: EdgeHouse, token: str, caplog: pytest.Lo
     assert (answer.status, answer.error["code"]) == (401, "auth_invalid")
     assert "revoked" not in answer.body.decode() + caplog.text
     assert edge.ledger.alarms == [("alertmanager", "auth_invalid")]
+    assert edge.ledger.addresses == ["127.0.0.1"]
     assert (edge.ledger.taken, edge.ledger.kept) == ([], [])
 
 

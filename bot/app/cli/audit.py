@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import IO, NoReturn
+from typing import IO
 
 from bot.app.cli import audit_admin
 from bot.audit.verify import export as exporting
@@ -38,13 +38,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Parser(terminal.Parser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(_REFUSED, f"{self.prog}: {message}\n")
+    refused_with = _REFUSED
 
 
-def add_to(audit: argparse.ArgumentParser, where: argparse.ArgumentParser) -> None:
+def add_to(audit: terminal.Parser, where: argparse.ArgumentParser) -> None:
     """Add the verbs of the command `audit`. `where` has the option that names the settings."""
+    audit.refused_with = _REFUSED
     verbs = audit.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
     mine = _Parser(add_help=False, parents=[where])
     _add_verify(verbs, mine)

@@ -101,7 +101,7 @@ def opened_store(given: argparse.Namespace) -> Iterator[tuple[Settings, Store]]:
     """The settings and their store, open within the block. Raises `Rejected` where the database fails."""
     settings, _ = read_settings(given.config, os.environ)
     logs.start(confidential=settings.confidential)
-    store: Store = parts().open_store(settings)
+    store: Store = importlib.import_module("bot.app.existing_store").open_existing(settings, given.config)
     unavailable: type[Exception] = importlib.import_module("bot.store.engine").Unavailable
     try:
         yield settings, store

@@ -30,7 +30,13 @@ class RequestContext:
         self._authorizer = shared.break_glass.authorizer
         self._cards = shared.cards
         self._subscriptions = shared.break_glass.subscriptions
-        self.incidents = IncidentService(unit.tx, unit.request, shared.break_glass.subscriptions, unit.add_written)
+        self.incidents = IncidentService(
+            unit.tx,
+            unit.request,
+            shared.break_glass.subscriptions,
+            unit.add_written,
+            shared.break_glass.rules.places,
+        )
         self.plans = PlanService(unit, shared)
         self.runs = RunService(unit, self.incidents)
         self.accounts = AccountService(unit, shared.break_glass)

@@ -1,4 +1,4 @@
-"""Alertmanager's API, version 2: alerts and silences. Implements `bot.core.silences.Silences`.
+"""Alertmanager's API, version 2: alerts and silences. Implements `bot.core.silences.Silences` and `AlertStates`.
 
 Tested with 0.25 and later. Matchers are written so that the old parser and the UTF-8 parser of 0.27 read the same: a
 classic label name, and the value always in quotes with \\, " and the line feed escaped. The trap: 0.25 answers 500 to
@@ -13,17 +13,20 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import quote
 
-from bot.core.alert import Severity
+from bot.core.alert import Alert, Severity
 from bot.core.errors import OutcomeUnknown, Rejected
+from bot.core.severity_words import severity_of
 from bot.core.silences import ActiveSilence, MatchedAlert, Matcher
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.integrations.http import HttpApi
+from bot.lib.text import spell_moment
 
 _CALLED = "Alertmanager"
 _TIMEOUT = timedelta(seconds=10)
 _MAX_BYTES = 64 * 1024 * 1024  # Some 50,000 alerts: it is read in a storm too.
 #: Alertmanager replaces a past start by its own time. Our time could be ahead of it, and the silence would start late.
 _LONG_AGO = "1970-01-01T00:00:00.000Z"
+_MOST_NAMES = 20
 _OPERATORS = {(False, True): "=", (False, False): "!=", (True, True): "=~", (True, False): "!~"}
 _FLAGS = {operator: flags for flags, operator in _OPERATORS.items()}
 
@@ -37,14 +40,7 @@ class AlertmanagerClient:
         assert section.api_url is not None, "a client needs an address"
         self._section = section
         self._service = service
-        self._api = HttpApi(
-            f"{section.api_url.rstrip('/')}/api/v2",
-            called=_CALLED,
-            token=section.api_token,
-            user=section.api_user,
-            timeout=_TIMEOUT,
-            most=_MAX_BYTES,
-        )
+        self._api = api_of(section)
 
     def matching_alerts(self, matchers: Sequence[Matcher]) -> Sequence[MatchedAlert]:
         flags = [("active", "true"), ("silenced", "false"), ("inhibited", "true")]
@@ -53,6 +49,19 @@ class AlertmanagerClient:
     def silenced_alerts(self, silence_id: str) -> Sequence[MatchedAlert]:
         flags = [("active", "false"), ("silenced", "true"), ("inhibited", "false")]
         return [self._matched(one) for one in self._alerts(flags, ()) if _silenced_by(one) == [silence_id]]
+
+    def states(self, alerts: Sequence[Alert]) -> Mapping[str, str]:
+        """As `AlertStates.states`. One request for each name of an alert, or one for all where there are too many."""
+        names = {one.labels.get("alertname", "") for one in alerts}
+        filters: list[Sequence[Matcher]] = [(Matcher(name="alertname", op="=", value=name),) for name in names]
+        flags = [("active", "true"), ("silenced", "true"), ("inhibited", "true")]
+        if len(names) > _MOST_NAMES:
+            filters = [()]
+        found = [row for one in filters for row in self._alerts(flags, one)]
+        silenced = any(_of(row, "status").get("silencedBy") for row in found)
+        ends = {one.id: one.ends_at for one in self.active("")} if silenced else {}
+        said = {_text(row, "fingerprint"): _state(row, ends) for row in found}
+        return {one.fingerprint: said[one.fingerprint] for one in alerts if one.fingerprint in said}
 
     def active(self, comment: str, *, ended: bool = False) -> Sequence[ActiveSilence]:
         rows = _rows(self._api.get("GET", "/silences"))
@@ -91,9 +100,21 @@ class AlertmanagerClient:
         )
 
     def _severity(self, labels: Mapping[str, str]) -> Severity:
-        """As for incidents: the first severity label with a known value, else warning."""
-        values = (labels.get(name, "").lower() for name in self._section.severity_labels)
-        return next((self._section.severity[one] for one in values if one in self._section.severity), Severity.WARNING)
+        """As for incidents."""
+        known, unknown = severity_of(labels, self._section.severity_labels, self._section.severity)
+        return known or (self._section.unknown_severity if unknown else Severity.WARNING)
+
+
+def api_of(section: AlertmanagerSettings) -> HttpApi:
+    """Its API; the section has an address."""
+    return HttpApi(
+        f"{(section.api_url or '').rstrip('/')}/api/v2",
+        called=_CALLED,
+        token=section.api_token,
+        user=section.api_user,
+        timeout=_TIMEOUT,
+        most=_MAX_BYTES,
+    )
 
 
 def _filter(matcher: Matcher) -> str:
@@ -124,6 +145,18 @@ def _matcher(row: Json) -> Matcher:
     # Before 0.22 there was no isEqual, and nothing negative.
     operator = _OPERATORS[row.get("isRegex") is True, row.get("isEqual", True) is not False]
     return Matcher(name=_text(row, "name"), op=operator, value=_text(row, "value"))
+
+
+def _state(alert: Json, ends: Mapping[str, datetime]) -> str:
+    """What keeps it from being notified, as a clause about it. `ends`: of the silences, by id."""
+    status = _of(alert, "status")
+    by = status.get("silencedBy")
+    until = [ends[one] for one in by if one in ends] if isinstance(by, list) else []
+    if by:
+        return f"is silenced in {_CALLED}" + (f" until {spell_moment(max(until))}" if until else "")
+    if status.get("inhibitedBy"):
+        return f"is inhibited in {_CALLED} by another alert"
+    return f"fires in {_CALLED}"
 
 
 def _silenced_by(alert: Json) -> object:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -44,7 +44,7 @@ _STRINGS_OF_ALERT = 12
 
 
 class AlertmanagerSource:
-    """`now` is read once for each delivery; it replaces a start that cannot be right."""
+    """`now` is read once for each delivery; it stands for a start that cannot be right (`Alert.undated`)."""
 
     name = NAME
 
@@ -70,7 +70,14 @@ def read_ordinary(body: bytes, now: datetime) -> AlertBatch | None:
     alerts = tuple(one for one in read if one is not None)
     if len(alerts) < len(read):
         return None
-    return AlertBatch(source=NAME, group=group, alerts=alerts, body=body, truncated=payload.truncatedAlerts)
+    return AlertBatch(
+        source=NAME,
+        group=group,
+        alerts=alerts,
+        body=body,
+        truncated=payload.truncatedAlerts,
+        group_ended=payload.status == "resolved" and _is_over(alerts, payload.truncatedAlerts),
+    )
 
 
 def read_exactly(body: bytes, now: datetime) -> AlertBatch:
@@ -95,10 +102,19 @@ def read_exactly(body: bytes, now: datetime) -> AlertBatch:
         group=group,
         alerts=alerts,
         body=body,
-        truncated=_truncated(payload.get("truncatedAlerts")),
+        truncated=(truncated := _truncated(payload.get("truncatedAlerts"))),
+        group_ended=payload.get("status") == "resolved" and not faults and _is_over(alerts, truncated),
         rejected=tuple((fault.path, fault.reason) for fault in faults),
         repairs=repair.repairs,
     )
+
+
+def _is_over(alerts: Sequence[Alert], truncated: int) -> bool:
+    """Whether a group with the status "resolved" is over, as far as Alertmanager notifies about it.
+
+    Silenced and inhibited alerts are left out without a count, whether or not they fire on.
+    """
+    return not truncated and bool(alerts) and not any(one.firing for one in alerts)
 
 
 class _OrdinaryAlert(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -235,6 +251,7 @@ def _exact(raw: object, group: str, path: str, at: tuple[Repair, datetime]) -> A
     firing = raw["status"] == "firing"
     notes = _notes_of(raw.get("annotations"), repair)
     link = _link_of(raw.get("generatorURL"), notes, repair)
+    start = repair.start(raw.get("startsAt"), now)
     return Alert(
         source=NAME,
         group=group,
@@ -242,9 +259,10 @@ def _exact(raw: object, group: str, path: str, at: tuple[Repair, datetime]) -> A
         firing=firing,
         labels=repair.labels(labels),
         annotations=repair.notes(notes),
-        starts_at=repair.start(raw.get("startsAt"), now),
+        starts_at=start or now,
         ends_at=None if firing else repair.end(raw.get("endsAt"), now),
         link=link,
+        undated=start is None,
     )
 
 

@@ -37,7 +37,7 @@ class ArgoCdClient:
 
     def __init__(self, section: ArgoCdSettings) -> None:
         assert section.url is not None, "a client needs an address"
-        self._api = HttpApi(f"{section.url.rstrip('/')}/api/v1", called=_CALLED, token=section.token, timeout=_TIMEOUT)
+        self._api = api_of(section)
 
     def application(self, name: str, namespace: str = "") -> KubernetesObject | None:
         query = [("appNamespace", namespace)] if namespace else []
@@ -74,6 +74,11 @@ class ArgoCdClient:
             if _PATCH_FAILED in unknown.message:
                 raise Conflict("the application was changed meanwhile") from None
             raise
+
+
+def api_of(section: ArgoCdSettings) -> HttpApi:
+    """Its API; the section has an address."""
+    return HttpApi(f"{(section.url or '').rstrip('/')}/api/v1", called=_CALLED, token=section.token, timeout=_TIMEOUT)
 
 
 def _path(application: KubernetesObject) -> str:

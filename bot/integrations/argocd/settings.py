@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from bot.lib.settings_fields import Address, Secret, Section
+from bot.lib.settings_fields import Address, Mistake, Secret, Section, namespace_mistake, path_mistake
 
 
 class ArgoCdSettings(Section):
@@ -23,3 +24,8 @@ class ArgoCdSettings(Section):
         if (self.url is None) != (self.token is None):
             raise ValueError("url and token go together")
         return self
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        yield from path_mistake(given, "url", "/api/v1", "/applications", "/login")
+        yield from namespace_mistake(given, "namespace")

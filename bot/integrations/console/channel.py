@@ -50,6 +50,7 @@ class Console:
     """
 
     name = "console"
+    title = "Console"
     kinds: frozenset[MessageKind] = frozenset()
     event_types: frozenset[EventType] = frozenset()
     limits: tuple[RateLimit, ...] = ()

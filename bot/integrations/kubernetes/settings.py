@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from shutil import which
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from bot.integrations.argocd.settings import ArgoCdSettings
-from bot.lib.settings_fields import Secret, Section
+from bot.integrations.kubernetes.kubeconfig import kubeconfig_fault
+from bot.lib.settings_fields import KUBECONFIG, PROGRAM, Mistake, Secret, Section, text_of
 
 #: Names that Kubernetes itself gives; of these only service accounts may be a person's.
 _RESERVED, _SERVICE_ACCOUNT = "system:", "system:serviceaccount:"
+#: The value of `kubeconfig` for the service account of the pod itself.
+IN_CLUSTER = "in-cluster"
 _IN_A_HEADER = re.compile(r"[!-~]+(?: +[!-~]+)*")
 
 
@@ -44,7 +49,9 @@ class FlaggerSettings(Section):
 class ClusterSettings(Section):
     """One Kubernetes cluster."""
 
-    kubeconfig: str = Field("in-cluster", description="Path of a kubeconfig file, or in-cluster.")
+    kubeconfig: Annotated[str, KUBECONFIG] = Field(
+        IN_CLUSTER, min_length=1, description="Path of a kubeconfig file, or in-cluster; relative to the settings file."
+    )
     context: str | None = None
     review: bool = Field(
         default=True, description="Also check the person's rights in the cluster, for people with a Kubernetes user."
@@ -54,12 +61,26 @@ class ClusterSettings(Section):
         description="Make changes as the person (impersonation); people without a Kubernetes user then change nothing.",
     )
     argocd: ArgoCdSettings | None = Field(None, description="The Argo CD that deploys to this cluster.")
-    helm: str | None = Field(
+    helm: Annotated[str | None, PROGRAM] = Field(
         None, min_length=1, description="Name or path of the program helm; without it no release is rolled back."
     )
     flagger: FlaggerSettings | None = Field(
         None, description="The Flagger of this cluster, if it calls the bot's gates."
     )
+
+    @classmethod
+    def doubts(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        if text_of(given, "context") and text_of(given, "kubeconfig") in ("", IN_CLUSTER):
+            yield ("context",), "has no effect in-cluster; name a kubeconfig file, or leave this key out"
+        helm = text_of(given, "helm")
+        if helm and which(helm) is None:
+            yield ("helm",), "is no program that can be run on this machine; without it no release is rolled back"
+
+    @classmethod
+    def missing_here(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        file = text_of(given, "kubeconfig")
+        if file and file != IN_CLUSTER and (fault := kubeconfig_fault(file, text_of(given, "context"))):
+            yield fault
 
 
 class ClusterUserSettings(Section):

@@ -1,8 +1,11 @@
 """PagerDuty: pages go out as Events v2, and what people do there comes back in as webhooks v3.
 
-Every event carries the incident's `page_key` as dedup_key, so sending one again is safe: PagerDuty deduplicates it into
-the open alert. The trap is order, not repetition: a trigger after a resolve opens a new alert, and a resolve before its
-trigger is dropped without an error. The sender delivers in order per incident; this file never retries.
+Every event carries the dedup_key of the incident's current page, so sending one again is safe: PagerDuty deduplicates
+it into the open alert. The trap is order, not repetition: a trigger after a resolve opens a new alert, and a resolve
+before its trigger is dropped without an error. The sender delivers in order per incident; this file never retries.
+
+A trigger whose alert is acknowledged notifies nobody. So an incident that pages again gets a further page with a key of
+its own, and the one before it is closed (docs/decisions/0051).
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -21,24 +24,20 @@ from typing import Any
 import pdpyras
 
 from bot.core.channel import Gateway, RateLimit, WebhookResponse
-from bot.core.errors import Rejected, Undelivered
+from bot.core.errors import Refusal, Rejected, Undelivered
 from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind, Notification
 from bot.core.request import Principal, Request
-from bot.integrations.pagerduty.messages import (
-    PagerDutyWebhook,
-    error_text,
-    page_payload,
-    parse_webhook,
-    retry_after,
-    text_of,
-)
+from bot.integrations.foreign_answer import describe_foreign_answer
+from bot.integrations.pagerduty.messages import error_text, is_own_answer, page_payload, retry_after, text_of
 from bot.integrations.pagerduty.settings import PagerDutySettings
+from bot.integrations.pagerduty.webhooks import PagerDutyWebhook, parse_webhook
 
 _ACTIONS = {
     EventType.OPENED: "trigger",
     EventType.REOPENED: "trigger",
     EventType.SEVERITY_RAISED: "trigger",
+    EventType.PAGED_AGAIN: "trigger",
     EventType.ACKED: "acknowledge",
     EventType.RESOLVED: "resolve",
 }
@@ -46,6 +45,7 @@ _ACTIONS = {
 _REFUSALS = frozenset(range(400, 500)) - {408, 425, 429}  # These three may succeed later; the others cannot.
 _NO_ENTRY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _SEND_S = 10  # Seconds to connect, and again for each read.
+_ALERTS_MOST = 100  # Of one of PagerDuty's incidents; the most that it lists at once.
 _LOOK_UP_S = 3  # PagerDuty waits 5 s for the answer to a webhook.
 
 _logger = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class PagerDuty:
     """The pager. It has no connection to keep: `start` only stores the gateway for `receive`."""
 
     name = "pagerduty"
+    title = "PagerDuty"
     kinds = frozenset({MessageKind.PAGE})
     event_types = frozenset(_ACTIONS)
     #: 120 a minute for a routing key, in a sliding window; the half second is for clocks and the network.
@@ -73,6 +74,7 @@ class PagerDuty:
         self._gateway: Gateway | None = None
         self._refusal: str | None = None
         self._last_failure: str | None = None  #: why the last page did not arrive
+        self._warned = False  #: of the missing token
         self._lock = threading.Lock()
         self._sessions = threading.local()  # A requests session must not be shared by threads.
         self._open_sessions: list[Any] = []
@@ -107,8 +109,28 @@ class PagerDuty:
         event = notification.event
         if event is None:
             raise TypeError("a page is always about an event")
-        action, key = _ACTIONS[event.type], notification.incident.page_key
-        more = page_payload(notification, event) if action == "trigger" else {}
+        action, key = _ACTIONS[event.type], notification.incident.current_page_key
+        self._send(action, key, page_payload(notification, event) if action == "trigger" else {})
+        if event.type is EventType.PAGED_AGAIN:
+            self._close_older_page(notification.incident)
+        return key
+
+    def _close_older_page(self, incident: Incident) -> None:
+        """The page before the current one has nothing more to say. What cannot be closed must not hold up the new one.
+
+        Raises:
+            Undelivered: it may be closed later. The trigger is sent again with it, and folds into the new page.
+        """
+        try:
+            self._send("resolve", incident.page_key_at(incident.pages - 1), {})
+        except Undelivered as undelivered:
+            message = f"The new page is open. The one before it could not be closed: {undelivered.message}"
+            if undelivered.permanent:
+                _logger.warning("pagerduty: %s", message, extra={"incident": incident.id})
+                return
+            raise Undelivered(message, retry_after=undelivered.retry_after) from None
+
+    def _send(self, action: str, key: str, more: Mapping[str, Any]) -> None:
         try:
             self._events().send_event(action, dedup_key=key, **more)
         except pdpyras.PDClientError as error:
@@ -120,7 +142,7 @@ class PagerDuty:
             )
         else:
             self._refusal = self._last_failure = None
-            return key
+            return
         self._last_failure = undelivered.message
         raise undelivered
 
@@ -131,7 +153,7 @@ class PagerDuty:
         return json.dumps(page_payload(notification, notification.event), indent=2, ensure_ascii=False)
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
-        """Mirror an acknowledgement, a resolution or a note that was made in PagerDuty.
+        """Mirror what was done in PagerDuty: who has the incident now, that it was resolved or reopened, a note.
 
         A genuine webhook is never answered with a 4xx, whatever it contains: after three in a row PagerDuty switches
         the subscription off for a day. One that is not for us is counted in `ignored_by_reason` and answered 202.
@@ -140,20 +162,63 @@ class PagerDuty:
         webhook = parse_webhook(body)
         if isinstance(webhook, str):
             return self._ignore(webhook)
-        incident_id = self._incident(webhook)
-        if incident_id is None:
+        if webhook.is_echo:
+            return self._ignore("echo")
+        requests = [self._request(webhook, key, incident_id) for key, incident_id in self._own_page(webhook).items()]
+        replies = [self._started().handle(request) for request in requests]
+        done = {request.incident_id for request in requests}
+        # Looked up after that: if PagerDuty's API does not answer, the webhook comes again, and this much is done.
+        grouped = {key: one for key, one in self._pages_of(webhook).items() if one not in done}
+        for key, incident_id in grouped.items():
+            alone = not done and len(grouped) == 1
+            replies.append(self._started().handle(self._request(webhook, key, incident_id, alone=alone)))
+        if not replies:
+            self._warn_without_token(webhook)
             return self._ignore("not_ours")
-        request = Request(
+        effect = any(reply.ok for reply in replies)
+        return WebhookResponse(status=202, body=b"taken" if effect else b"taken, without effect")
+
+    def _request(self, webhook: PagerDutyWebhook, key: str, incident_id: int, *, alone: bool = True) -> Request:
+        """`alone`: False where one webhook is about several of our incidents, so that each request needs its own id."""
+        people = [
+            (self._started().person(self.name, account) if account else None, name)
+            for account, name in webhook.assignees
+        ]
+        listed = [who.id for who, _ in people if who is not None]
+        return Request(
             by=self._principal(webhook),
-            text=" ".join((webhook.verb, str(incident_id), webhook.note)).strip(),
+            text=webhook.command(
+                incident_id,
+                assignees=[name if who is None else who.display_name for who, name in people],
+                assigned=listed[0] if len(people) == len(listed) == 1 else None,
+            ),
             channel=self.name,
             incident_id=incident_id,
-            idempotency_key=webhook.idempotency_key,
+            idempotency_key=webhook.idempotency_key if alone else f"{webhook.idempotency_key}/{incident_id}",
             sent_at=webhook.sent_at,
             account=webhook.account,
+            page_key=key,
         )
-        reply = self._started().handle(request)
-        return WebhookResponse(status=202, body=b"taken" if reply.ok else b"taken, without effect")
+
+    def read_an_incident(self, token: str) -> None:
+        """Ask the REST API for one incident with that token, which only reads.
+
+        Raises:
+            Undelivered: it gave none; permanent where it refused the token.
+        """
+        try:
+            self._rest(token).rget("/incidents", params={"limit": 1})
+        except pdpyras.PDClientError as error:
+            answer = error.response
+            if answer is None:
+                reason = type(error.__cause__ or error).__name__
+                raise Undelivered(f"PagerDuty's REST API did not answer ({reason}).") from None
+            status, reason = answer.status_code, self._without_secrets(error_text(answer))
+            raise Undelivered(
+                f"PagerDuty's REST API answered {status}: {reason}", permanent=status in _NO_ENTRY
+            ) from None
+        except OSError as error:
+            raise Undelivered(f"PagerDuty's REST API could not be asked ({type(error).__name__}).") from None
 
     def _undelivered(self, error: Any) -> Undelivered:
         """What the error means for the page, by its status.
@@ -163,17 +228,23 @@ class PagerDuty:
         answer = error.response
         if answer is None:
             reason = type(error.__cause__ or error).__name__
+            if reason == "TooManyRedirects":
+                return Undelivered(_foreign(HTTPStatus.FOUND))
             return Undelivered(
                 f"PagerDuty did not answer ({reason}). The same event is sent again; PagerDuty deduplicates it."
             )
         status = answer.status_code
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return Undelivered("PagerDuty limits the rate of events (429).", retry_after=retry_after(answer.headers))
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and not is_own_answer(answer):
+            return Undelivered(self._without_secrets(_foreign(status, answer.text)))
         reason = self._without_secrets(error_text(answer))
         if status in _REFUSALS:
-            if status in _NO_ENTRY or "routing" in reason.lower():
+            by_key = status in _NO_ENTRY or "routing" in reason.lower()
+            if by_key:
                 self._refusal = f"PagerDuty refused the event ({status}): {reason}"
-            return Undelivered(f"PagerDuty refused the event ({status}): {reason}", permanent=True)
+            refused = Refusal.KEY if by_key else None
+            return Undelivered(f"PagerDuty refused the event ({status}): {reason}", permanent=True, refused=refused)
         return Undelivered(f"PagerDuty failed ({status}): {reason}")
 
     def _without_secrets(self, text: str) -> str:
@@ -248,17 +319,37 @@ class PagerDuty:
             self.ignored_by_reason[reason] += 1
         return WebhookResponse(status=202, body=f"ignored: {reason}".encode())
 
-    def _incident(self, webhook: PagerDutyWebhook) -> int | None:
-        """Our incident, by the dedup_key it was paged under; None: PagerDuty's incident is not one of ours."""
-        gateway = self._started()
-        for key in [webhook.key] if webhook.key else self._keys_of(webhook.pd_incident):
-            found = gateway.incident_paged_as(key) if key.isascii() and key.isprintable() else None
-            if found is not None:
-                return found
-        return None
+    def _warn_without_token(self, webhook: PagerDutyWebhook) -> None:
+        """Once: PagerDuty names no key in what it tells of some incidents, notes among them."""
+        with self._lock:
+            needed = not webhook.key and self._section.api_token is None and not self._warned
+            self._warned |= needed
+        if needed:
+            _logger.warning(
+                "pagerduty webhook ignored: it names no key, so its incident is found only by PagerDuty's REST API."
+                " Set channels.pagerduty.api_token"
+            )
+
+    def _own_page(self, webhook: PagerDutyWebhook) -> dict[str, int]:
+        """Our incident by the dedup_key of the page it was opened with."""
+        return self._paged_as([webhook.key])
+
+    def _pages_of(self, webhook: PagerDutyWebhook) -> dict[str, int]:
+        """Our incidents by the dedup_keys of all alerts in PagerDuty's incident.
+
+        Several alerts are in one where PagerDuty groups them, and where people merged incidents: the alerts of the
+        merged one move. Of several pages of one incident the last one counts, which has the greatest key.
+        """
+        found = self._paged_as(sorted(self._keys_of(webhook.pd_incident), key=lambda key: (len(key), key)))
+        return {key: incident_id for incident_id, key in {one: key for key, one in found.items()}.items()}
+
+    def _paged_as(self, keys: Iterable[str]) -> dict[str, int]:
+        usable = [key for key in keys if key and key.isascii() and key.isprintable()]
+        found = {key: self._started().incident_paged_as(key) for key in usable}
+        return {key: incident_id for key, incident_id in found.items() if incident_id is not None}
 
     def _keys_of(self, pd_incident: str) -> list[str]:
-        """The dedup_keys of the alerts in one of PagerDuty's incidents; notes carry only that incident's id.
+        """The dedup_keys of the alerts in one of PagerDuty's incidents.
 
         Raises:
             Rejected: with 503, so that PagerDuty sends the webhook again, where its own API did not answer.
@@ -267,7 +358,9 @@ class PagerDuty:
         if token is None or not pd_incident:
             return []
         try:
-            alerts = self._rest(token.get_secret_value()).rget(f"/incidents/{pd_incident}/alerts")
+            alerts = self._rest(token.get_secret_value()).rget(
+                f"/incidents/{pd_incident}/alerts", params={"limit": _ALERTS_MOST}
+            )
         except pdpyras.PDClientError as error:
             return self._no_keys(error.response)
         except OSError:
@@ -277,8 +370,8 @@ class PagerDuty:
         return [key for key in (text_of(row, "alert_key") for row in rows) if key]
 
     def _no_keys(self, answer: Any) -> list[str]:
-        """`answer`: None where there was none."""
-        status = 0 if answer is None else answer.status_code
+        """`answer`: None where there was none. One of a proxy says nothing about the token."""
+        status = 0 if answer is None or not is_own_answer(answer) else answer.status_code
         if status in _NO_ENTRY:
             self._refusal = f"PagerDuty's REST API refused the token ({status})"
             _logger.warning(
@@ -311,3 +404,7 @@ class PagerDuty:
         if self._gateway is None:
             raise Rejected("The bot is still starting. Nothing was done. Send it again.", code="starting", status=503)
         return self._gateway
+
+
+def _foreign(status: int, body: str = "") -> str:
+    return f"{describe_foreign_answer('PagerDuty', status, body)} The same event is sent again."

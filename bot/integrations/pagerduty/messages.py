@@ -1,17 +1,14 @@
-"""PagerDuty's JSON, in and out: pure functions of the channel `pagerduty`.
+"""The JSON of PagerDuty's events, and of its answers to them: pure functions of the channel `pagerduty`.
 
 All texts are untrusted. Texts out are cut to PagerDuty's limits, without invisible characters, and with code spans in
-quotes, because PagerDuty shows no mark-up. Of JSON in, only fields of the expected type are used.
+quotes, because PagerDuty shows no mark-up.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -19,9 +16,11 @@ from bot.core.incident import Event, EventType
 from bot.core.message import Notification
 from bot.lib.code_spans import quoted
 from bot.lib.open_links import can_open
-from bot.notifications.places import where
+from bot.notifications.places import placed_labels, where
 
-_VERBS = {"incident.acknowledged": "ack", "incident.resolved": "resolve", "incident.annotated": "note"}
+#: Whoever is woken a second time is told why in the line that their phone shows.
+_WITH_REASON = frozenset({EventType.REOPENED, EventType.PAGED_AGAIN})
+_REASON_MOST = 300
 
 _SUMMARY_MOST = 1024  # PagerDuty's own limit, in characters.
 _TEXT_MOST, _NAME_MOST = 500, 100
@@ -31,81 +30,13 @@ _PAIRS_MOST = 30
 #: Labels that name a part of a system, and those that name what it is a part of.
 _COMPONENTS = ("deployment", "statefulset", "daemonset", "job_name", "service", "job")
 _GROUPS = ("cluster", "namespace")
-_NOTE_MOST = 4000
-_BODY_MOST = 256 * 1024  # PagerDuty drops a webhook above this itself, so a genuine one is never longer.
 _RETRY_AFTER = timedelta(seconds=30)  # PagerDuty's documentation advises it after a 429 that names no time.
 _RETRY_AFTER_MOST = timedelta(minutes=10)  # One broken header must not delay a page for a day.
 
-_PD_ID = re.compile(r"[A-Za-z0-9]{1,64}")
-_EVENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
 #: Control characters, lone surrogates, and marks that change the direction of the text.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PagerDutyWebhook:
-    """One webhook that may concern us."""
-
-    verb: str
-    idempotency_key: str
-    sent_at: datetime | None  #: None where it is missing or not readable
-    key: str  #: the dedup_key, "" where it is missing
-    pd_incident: str  #: PagerDuty's id of its incident, "" where it is not readable
-    account: str  #: the user's id, "" for automation
-    display_name: str
-    note: str  #: of an annotation, on one line
-
-
-def parse_webhook(body: bytes) -> PagerDutyWebhook | str:
-    """A genuine webhook, or one word on why it is ignored.
-
-    Shape: https://developer.pagerduty.com/docs/webhooks-overview (webhook payload).
-    """
-    if len(body) > _BODY_MOST:
-        return "too_big"
-    try:
-        event = _part(json.loads(body), "event")
-    except (ValueError, RecursionError):
-        return "unreadable"
-    verb = _VERBS.get(text_of(event, "event_type"))
-    if verb is None:
-        return "other_event"
-    data = _part(event, "data")
-    if text_of(event, "resource_type") != "incident" or not data:
-        return "other_resource"
-    note = _one_line(text_of(data, "content"), _NOTE_MOST) if verb == "note" else ""
-    if verb == "note" and not note:
-        return "empty_note"
-    agent, incident = _part(event, "agent"), _part(data, "incident") or data
-    human = text_of(agent, "type") in ("user_reference", "user")
-    return PagerDutyWebhook(
-        verb=verb,
-        idempotency_key=_idempotency_key(event, body),
-        sent_at=_time(text_of(event, "occurred_at")),
-        key=text_of(incident, "incident_key"),
-        pd_incident=_id(incident),
-        account=_id(agent) if human else "",
-        display_name=_one_line(text_of(agent, "summary"), 100),
-        note=note,
-    )
-
-
-def _idempotency_key(event: Mapping[str, Any], body: bytes) -> str:
-    """The event's own id, which is signed and the same on every retry; the header X-Webhook-Id is not signed."""
-    event_id = text_of(event, "id")
-    return event_id if _EVENT_ID.fullmatch(event_id) else hashlib.sha256(body).hexdigest()
-
-
-def _id(resource: Mapping[str, Any]) -> str:
-    pd_id = text_of(resource, "id")
-    return pd_id if _PD_ID.fullmatch(pd_id) else ""
-
-
-def _part(whole: object, name: str) -> Mapping[str, Any]:
-    part = whole.get(name) if isinstance(whole, dict) else None
-    return part if isinstance(part, dict) else {}
 
 
 def text_of(whole: object, name: str) -> str:
@@ -113,19 +44,11 @@ def text_of(whole: object, name: str) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _time(text: str) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time if time.tzinfo else None
-
-
 def page_payload(notification: Notification, event: Event) -> dict[str, Any]:
     """The body of a trigger, beside its dedup_key. Field names are those of PagerDuty's Common Event Format."""
     incident, link = notification.incident, notification.card.link
     payload = {
-        "summary": _summary(notification, event.type),
+        "summary": _summary(notification, event),
         "severity": incident.severity.value,
         "timestamp": event.at.isoformat(timespec="milliseconds"),
         **_where(notification),
@@ -147,21 +70,25 @@ def _where(notification: Notification) -> dict[str, str]:
     """
     incident, alerts = notification.incident, notification.alerts
     labels = alerts[0].labels if alerts else {}
-    component = incident.service or next((labels[name] for name in _COMPONENTS if labels.get(name)), "")
+    placed = placed_labels(labels)
+    component = incident.service or next((placed[name] for name in _COMPONENTS if name in placed), "")
     fields = {
         "source": where(labels) or incident.service or incident.source,
         "component": component,
-        "group": "/".join(labels[name] for name in _GROUPS if labels.get(name)) or incident.source,
+        "group": "/".join(placed[name] for name in _GROUPS if name in placed) or incident.source,
         "class": labels.get("alertname", ""),
     }
     shown = {name: _shown(text, _TEXT_MOST) for name, text in fields.items()}
     return {name: text for name, text in shown.items() if text} | {"source": shown["source"] or "vakhta"}
 
 
-def _summary(notification: Notification, event_type: EventType) -> str:
+def _summary(notification: Notification, event: Event) -> str:
     incident = notification.incident
     states = {EventType.REOPENED: "reopened, ", EventType.SEVERITY_RAISED: f"now {incident.severity.value}, "}
-    state = f": {states.get(event_type, '')}{incident.firing} firing"
+    states[EventType.PAGED_AGAIN] = "paged again, "
+    state = f": {states.get(event.type, '')}{incident.firing} firing"
+    if event.type in _WITH_REASON:
+        state += f". {_shown(event.text, _REASON_MOST)}"
     return (
         _shown(notification.summary or incident.title, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)"
     ) + state
@@ -202,10 +129,10 @@ def _pairs(texts: Mapping[str, str]) -> dict[str, str]:
 
 def _shown(text: str, most: int) -> str:
     """For a field of a page: on one line, with code spans in quotes."""
-    return quoted(_one_line(text, most))
+    return quoted(one_line(text, most))
 
 
-def _one_line(text: str, most: int) -> str:
+def one_line(text: str, most: int) -> str:
     """At most `most` characters, without invisible ones; cut with an ellipsis."""
     line = " ".join(_INVISIBLE.sub("", text).split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
@@ -218,12 +145,28 @@ def retry_after(headers: Mapping[str, str]) -> timedelta:
     return min(timedelta(seconds=int(seconds[:9])), _RETRY_AFTER_MOST)
 
 
+def is_own_answer(answer: Any) -> bool:
+    """Whether PagerDuty gave it: the Events API answers with a status or errors, the REST API with an error."""
+    body = _json(answer)
+    return isinstance(body, dict) and (
+        isinstance(body.get("status"), str)
+        or isinstance(body.get("errors"), list)
+        or isinstance(body.get("error"), dict)
+    )
+
+
 def error_text(answer: Any) -> str:
     """PagerDuty's own explanation: its message and errors where it sent those, else the beginning of the body."""
-    try:
-        body = answer.json()
-    except ValueError:
-        return _one_line(answer.text[:2000], 200) or "no text"
+    body = _json(answer)
+    if body is None:
+        return one_line(answer.text[:2000], 200) or "no text"
     errors = body.get("errors") if isinstance(body, dict) else None
     listed = [str(one) for one in errors] if isinstance(errors, list) else []
-    return _one_line(" ".join([text_of(body, "message"), *listed]), 300) or "no text"
+    return one_line(" ".join([text_of(body, "message"), *listed]), 300) or "no text"
+
+
+def _json(answer: Any) -> object:
+    try:
+        return answer.json()
+    except (ValueError, RecursionError):
+        return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from pydantic import Field
 
-from bot.lib.settings_fields import Address, Seconds, Secret, Section
+from bot.lib.settings_fields import Address, Mistake, Seconds, Secret, Section, path_mistake
 
 
 class MetricsSettings(Section):
@@ -19,3 +20,7 @@ class MetricsSettings(Section):
         description="Seconds to wait for an answer.",
         json_schema_extra={"default": 5},
     )
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        yield from path_mistake(given, "url", "/api/v1", "/graph")

@@ -53,6 +53,10 @@ class SlackWebApi:
 
     def call(self, method: str, fields: Mapping[str, object]) -> Answer:
         """`chat.*` and `views.*` take JSON; the methods that read take forms only."""
+        return self.call_with_headers(method, fields)[0]
+
+    def call_with_headers(self, method: str, fields: Mapping[str, object]) -> tuple[Answer, Mapping[str, str]]:
+        """The same, with the headers of the answer, whose names are in small letters."""
         as_json = method.startswith(("chat.", "views."))
         with CallDeadline(self._within_s) as deadline:
             client = _Deadlined(deadline, self._token, self._api_url)
@@ -66,7 +70,8 @@ class SlackWebApi:
                 if isinstance(error, SlackApiError):
                     raise api_error(method, error.response) from None
                 raise no_answer_error(method, error) from None
-        return answer.data if isinstance(answer.data, dict) else {}
+        headers = {name.lower(): str(value) for name, value in answer.headers.items()}
+        return answer.data if isinstance(answer.data, dict) else {}, headers
 
 
 class _Deadlined(WebClient):
@@ -130,7 +135,7 @@ class SlackConnection:
     def __init__(self, settings: SlackSettings) -> None:
         self._settings = settings
         self.bot_user = ""  #: the bot's user id, "" until it is known
-        self.app_id = _app_id(settings.app_token.get_secret_value())  #: None: not known yet
+        self.app_id = app_id_of(settings.app_token.get_secret_value())  #: None: not known yet
         self.problem: str | None = "Slack: not connected yet."
         self._stop = threading.Event()
         self._wake = threading.Event()
@@ -297,7 +302,7 @@ def _hang_up(client: SocketModeClient) -> None:
     client.close()
 
 
-def _app_id(app_token: str) -> str | None:
+def app_id_of(app_token: str) -> str | None:
     """The app id inside an app-level token: xapp-1-<app id>-<number>-<secret>."""
     found = re.match(r"xapp-\d+-(A[A-Z0-9]+)-", app_token)
     return found[1] if found else None

@@ -24,19 +24,19 @@ from bot.lib.code_spans import code_spans, has_code, quoted
 
 Block = dict[str, object]
 
-_HEADER, _SECTION, _LABEL, _VALUE, _URL, _TEXT = 150, 3000, 75, 2000, 3000, 3900
+_HEADER, _SECTION, LABEL_LENGTH, VALUE_LENGTH, URL_LENGTH, _TEXT = 150, 3000, 75, 2000, 3000, 3900
 _LINE_BLOCKS = 44  #: of Slack's 50; the others are the header, the note that there is more, and the buttons
 _BUTTONS = 24  #: of Slack's 25; one is the link to the board
 _JOINERS = {"\u200c", "\u200d"}  #: invisible, but Persian and emoji families fall apart without them
 _LINK = re.compile(r"https?://[^\s<>|\"'`]+")
-_MARK = {Severity.CRITICAL: "🔴", Severity.ERROR: "🟠", Severity.WARNING: "🟡", Severity.INFO: "🔵"}
-_DONE = "✅"
+_SEVERITY_MARK = {Severity.CRITICAL: "🔴", Severity.ERROR: "🟠", Severity.WARNING: "🟡", Severity.INFO: "🔵"}
+_STATE_MARK = {Status.ACKED: "👀", Status.RESOLVED: "✅"}
 
 
 def blocks(card: Card, act: str = "say") -> list[Block]:
     """Header, lines, buttons; never more than Slack takes. `act`: how the action ids of the buttons begin."""
     rows: list[Block] = [
-        {"type": "header", "text": plain_text(_one_line(f"{_mark(card)} {card.title or '(no title)'}"), _HEADER)},
+        {"type": "header", "text": plain_text(one_line(f"{state_mark(card)} {card.title or '(no title)'}"), _HEADER)},
     ]
     sections = list(islice(_sections(card.lines), _LINE_BLOCKS + 1))
     rows += sections[:_LINE_BLOCKS]
@@ -66,7 +66,7 @@ def paragraphs(message: str) -> list[Block]:
 def context_block(message: str) -> Block:
     """One line in small print."""
     marked = _marked(message)
-    return {"type": "context", "elements": [_mrkdwn(marked) if marked else plain_text(message, _SECTION)]}
+    return {"type": "context", "elements": [mrkdwn(marked) if marked else plain_text(message, _SECTION)]}
 
 
 def plain_text(text: str, limit: int) -> Block:
@@ -91,14 +91,18 @@ def without_buttons(shown: Sequence[object], message: str) -> list[Block]:
 def summary(card: Card) -> str:
     """One line: the notification on a phone, and the stand-in where blocks are not drawn."""
     state = card.lines[0] if card.lines else f"{card.severity}, {card.status}"
-    return quoted(escape(_one_line(f"{_mark(card)} {card.title} | {state}"), _TEXT))
+    return quoted(escape(one_line(f"{state_mark(card)} {card.title} | {state}"), _TEXT))
 
 
-def text_only(card: Card) -> str:
-    """The whole card as literal text, its buttons as commands to type: for when Slack refuses the blocks."""
+def text_only(card: Card, called: str = "") -> str:
+    """The whole card as literal text, its buttons as commands to type: for when Slack refuses the blocks.
+
+    `called`: mentions of whoever is on call, in Slack's own form.
+    """
     typed = [f"{label}: /vakhta {words}" for label, words in card.buttons.items()]
-    lines = [f"{_mark(card)} {_one_line(card.title)}", *typed, card.link, *card.lines]
-    return quoted(escape("\n".join(lines), _TEXT))
+    lines = [f"{state_mark(card)} {one_line(card.title)}", *typed, *filter(None, [card.link]), *card.lines]
+    head = f"On call: {called}\n" if called else ""
+    return head + quoted(escape("\n".join(lines), _TEXT - len(head)))
 
 
 def escape(text: str, limit: int = _TEXT) -> str:
@@ -133,12 +137,13 @@ def _cut(pieces: list[str], limit: int) -> str:
     return "".join(pieces) + "…"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _mark(card: Card) -> str:
-    return _DONE if card.status is Status.RESOLVED else _MARK[card.severity]
+def state_mark(card: Card) -> str:
+    """By severity while it is open, by state after that: a phone shows it as the only colour of a card."""
+    return _STATE_MARK.get(card.status) or _SEVERITY_MARK[card.severity]
 
 
 def _sections(lines: tuple[str, ...]) -> Iterator[Block]:
@@ -163,11 +168,11 @@ def _section(escaped: list[str], *, marked: bool) -> Block:
     text = "\n".join(escaped)
     return {
         "type": "section",
-        "text": _mrkdwn(text) if marked else {"type": "plain_text", "text": text, "emoji": False},
+        "text": mrkdwn(text) if marked else {"type": "plain_text", "text": text, "emoji": False},
     }
 
 
-def _mrkdwn(escaped: str) -> Block:
+def mrkdwn(escaped: str) -> Block:
     """`verbatim`: Slack looks for no names, channels and addresses in it by itself."""
     return {"type": "mrkdwn", "text": escaped, "verbatim": True}
 
@@ -180,25 +185,25 @@ def _marked(line: str) -> str | None:
     if len(line) > _SECTION or ("http" not in line and "`" not in line):
         return None
     text = clean(line)
-    if not has_code(text) and not any(_followable(found[0]) for found in _LINK.finditer(text)):
+    if not has_code(text) and not any(followable(found[0]) for found in _LINK.finditer(text)):
         return None
-    pieces = [f"`{escape(piece, _SECTION)}`" if code else _with_links(piece) for piece, code in code_spans(text)]
+    pieces = [f"`{escape(piece, _SECTION)}`" if code else with_links(piece) for piece, code in code_spans(text)]
     drawn = "".join(pieces)
     return drawn if len(drawn) <= _SECTION else None
 
 
-def _with_links(text: str) -> str:
+def with_links(text: str) -> str:
     """Escaped, with each web address in angle brackets."""
     pieces: list[str] = []
     end = 0
     for found in _LINK.finditer(text):
-        if _followable(found[0]):
-            pieces += [escape(text[end : found.start()], _SECTION), f"<{escape(found[0], _URL)}>"]
+        if followable(found[0]):
+            pieces += [escape(text[end : found.start()], _SECTION), f"<{escape(found[0], URL_LENGTH)}>"]
             end = found.end()
     return "".join([*pieces, escape(text[end:], _SECTION)])
 
 
-def _followable(url: str) -> bool:
+def followable(url: str) -> bool:
     """Whether it is http(s) with a plain host; `https://bank@evil/` reads as one place and leads to another."""
     try:
         split = urlsplit(url)
@@ -210,13 +215,18 @@ def _followable(url: str) -> bool:
 
 def _buttons(card: Card, act: str) -> list[Block]:
     """A command too long for a button's value gets no button: cut, it would be another command."""
-    fitting = [(label, words) for label, words in card.buttons.items() if 0 < len(words) <= _VALUE]
+    fitting = [(label, words) for label, words in card.buttons.items() if 0 < len(words) <= VALUE_LENGTH]
     row: list[Block] = [
-        {"type": "button", "text": plain_text(_one_line(label), _LABEL), "value": words, "action_id": f"{act}:{n}"}
+        {"type": "button", "text": plain_text(one_line(label), LABEL_LENGTH), "value": words, "action_id": f"{act}:{n}"}
         for n, (label, words) in enumerate(fitting[:_BUTTONS])
     ]
-    if card.link and len(card.link) <= _URL and _followable(card.link):
+    if card.link and len(card.link) <= URL_LENGTH and followable(card.link):
         row.append(
-            {"type": "button", "text": plain_text("Open the board", _LABEL), "url": card.link, "action_id": "open"}
+            {
+                "type": "button",
+                "text": plain_text("Open the board", LABEL_LENGTH),
+                "url": card.link,
+                "action_id": "open",
+            }
         )
     return row

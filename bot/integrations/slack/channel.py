@@ -21,9 +21,10 @@ from bot.core.message import MessageKind, Notification
 from bot.core.request import Reply
 from bot.integrations.slack.ack_timeout import ACK_TIMEOUT_S, AckTimeout
 from bot.integrations.slack.api import SlackConnection, SlackWebApi, client_without_token, respond_to_url, sdk_logger
+from bot.integrations.slack.api_errors import refusal_of
 from bot.integrations.slack.home_tab import HomeTab
 from bot.integrations.slack.membership import Membership
-from bot.integrations.slack.messages import SlackMessages
+from bot.integrations.slack.messages import SlackApiError, SlackMessages, draw_card
 from bot.integrations.slack.modals import CALLBACK, SlackModals
 from bot.integrations.slack.payloads import (
     MINE,
@@ -35,7 +36,7 @@ from bot.integrations.slack.payloads import (
     parse_mention,
     parse_press,
 )
-from bot.integrations.slack.preview import card_as_text
+from bot.integrations.slack.preview import message_as_text
 from bot.integrations.slack.replies import STILL_RUNNING, SlackReplies
 from bot.integrations.slack.requests import SlackRequests
 from bot.integrations.slack.settings import SlackSettings
@@ -55,6 +56,7 @@ class Slack:
     """
 
     name = "slack"
+    title = "Slack"
     kinds = frozenset({MessageKind.CARD, MessageKind.LINE})
     event_types = frozenset(EventType)
     limits: tuple[RateLimit, ...] = (
@@ -87,13 +89,16 @@ class Slack:
 
     def deliver(self, notification: Notification) -> str | None:
         """Returns "channel:ts" for a card, None for a line, which is never edited."""
-        if notification.kind is MessageKind.LINE:
-            self._messages.post_line(notification)
-            return None
-        return self._messages.post_card(notification)
+        try:
+            if notification.kind is MessageKind.LINE:
+                self._messages.post_line(notification)
+                return None
+            return self._messages.post_card(notification)
+        except SlackApiError as error:
+            raise refusal_of(error) from None
 
     def preview(self, notification: Notification) -> str:
-        return card_as_text(notification.card)
+        return message_as_text(*draw_card(notification, call=False))
 
     def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
         return self._messages.post_text(text, to, instead_of)
@@ -158,7 +163,7 @@ class Slack:
         )
         app.command(_ANYTHING)(self._on_command)
         app.action(re.compile(rf"^(?:{SAY}|{MINE}):\d+$"))(self._on_press)
-        app.action("open")(self._on_link)
+        app.action(re.compile(r"^open(?::\d+)?$"))(self._on_link)
         app.view(CALLBACK)(self._on_form)
         app.event(_ANYTHING)(self._on_event)
         app.error(self._on_unknown)

@@ -1,7 +1,8 @@
 """Cards and lines into one Slack channel: post, edit in place, answer in the thread.
 
 The promise: an incident is posted even when Slack refuses its blocks (then as bare text). A message that was tried
-before, perhaps by a process that died, is looked for before it is posted again.
+before, perhaps by a process that died, is looked for before it is posted again. Whoever is on call is mentioned in the
+first message of an incident that is open, and never again.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from bot.core.errors import Undelivered
+from bot.core.incident import Status
 from bot.core.message import MessageKind, Notification
-from bot.integrations.slack.blocks import blocks, escape, summary, text_message, text_only
+from bot.integrations.slack.blocks import Block, blocks, escape, paragraphs, summary, text_message, text_only
+from bot.integrations.slack.incident_blocks import first_line, incident_blocks, line_notice, mentions
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +60,7 @@ class SlackMessages:
         """Post or edit the card; returns "channel:ts"."""
         ref = notification.ref or self._find(notification, self._channel, None)
         if ref is None:
-            return self._post_card(notification)
+            return self._post_card(notification, call=notification.incident.status is Status.OPEN)
         channel, _, ts = ref.partition(":")
         try:
             self._draw(
@@ -66,7 +69,7 @@ class SlackMessages:
         except SlackApiError as error:
             if error.code not in _GONE and channel == self._channel:
                 raise
-            return self._post_card(notification)  # Deleted, or left behind in a channel of earlier settings.
+            return self._post_card(notification, call=False)  # Deleted, or in a channel of earlier settings.
         return ref
 
     def post_line(self, notification: Notification) -> None:
@@ -77,9 +80,9 @@ class SlackMessages:
         if self._find(notification, channel, thread):
             return
         message = notification.event.text.strip() or "(no text)"
-        in_thread = {"channel": channel, "thread_ts": thread, **text_message(message)}
+        in_thread = {"channel": channel, "thread_ts": thread}
         try:
-            self._post(notification, lambda common: self._call("chat.postMessage", {**common, **in_thread}))
+            self._post(notification, lambda common: self._draw_line(notification, message, {**common, **in_thread}))
         except SlackApiError as error:
             if error.code not in _GONE and channel == self._channel:
                 raise
@@ -97,27 +100,42 @@ class SlackMessages:
         answer = self._call("chat.postMessage", {**NO_UNFURL, **where, **text_message(text)})
         return f"{answer['channel']}:{answer['ts']}"
 
-    def _post_card(self, notification: Notification) -> str:
-        answer = self._post(notification, lambda common: self._draw("chat.postMessage", notification, common))
+    def _post_card(self, notification: Notification, *, call: bool) -> str:
+        answer = self._post(
+            notification, lambda common: self._draw("chat.postMessage", notification, common, call=call)
+        )
         return f"{answer['channel']}:{answer['ts']}"
 
     def _post(self, notification: Notification, send: Callable[[Mapping[str, object]], Answer]) -> Answer:
         metadata = {"event_type": "vakhta", "event_payload": {"key": notification.key, "thing": _thing(notification)}}
         return send({**NO_UNFURL, "channel": self._channel, "metadata": metadata})
 
-    def _draw(self, method: str, notification: Notification, fields: Mapping[str, object]) -> Answer:
+    def _draw(
+        self, method: str, notification: Notification, fields: Mapping[str, object], *, call: bool = False
+    ) -> Answer:
         """Send with blocks. A message whose blocks Slack refuses goes as bare text, from then on at the first try."""
         if _thing(notification) not in self._without_blocks:
             try:
-                return self._call(
-                    method, {**fields, "text": summary(notification.card), "blocks": blocks(notification.card)}
-                )
+                text, drawn = draw_card(notification, call=call)
+                return self._call(method, {**fields, "text": text, "blocks": drawn})
             except SlackApiError as error:
                 if error.code not in _BLOCKS_REFUSED:
                     raise
                 logger.warning("Slack refused a card's blocks; sent as text", extra={"error": error.code})
                 _remember(self._without_blocks, _thing(notification), time.time())
-        return self._call(method, {**fields, "text": text_only(notification.card), "blocks": []})
+        told = notification.card.situation
+        called = mentions(told.on_call) if told and call else ""
+        return self._call(method, {**fields, "text": text_only(notification.card, called), "blocks": []})
+
+    def _draw_line(self, notification: Notification, message: str, fields: Mapping[str, object]) -> Answer:
+        """A phone's notification of a line says which incident it is about; in the thread only the line is read."""
+        drawn = {"text": line_notice(notification.incident, notification.card, message), "blocks": paragraphs(message)}
+        try:
+            return self._call("chat.postMessage", {**fields, **drawn})
+        except SlackApiError as error:
+            if error.code not in _BLOCKS_REFUSED:
+                raise
+        return self._call("chat.postMessage", {**fields, **text_message(message)})
 
     def _find(self, notification: Notification, channel: str, thread: str | None) -> str | None:
         """Where an earlier try of this notification arrived; None: it did not, or the bot may not read the channel."""
@@ -155,6 +173,14 @@ class SlackMessages:
             if not cursor:
                 break
         return None
+
+
+def draw_card(notification: Notification, *, call: bool) -> tuple[str, list[Block]]:
+    """The first line, and the blocks. `call`: mention whoever is on call."""
+    card = notification.card
+    if card.situation is None:
+        return summary(card), blocks(card)
+    return first_line(card, card.situation), incident_blocks(card, card.situation, notification.incident.id, call=call)
 
 
 def _thing(notification: Notification) -> str:

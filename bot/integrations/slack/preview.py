@@ -1,30 +1,37 @@
-"""A card's blocks as text, for people who try a template at a terminal. Pure."""
+"""A message of Slack as plain text: what `vakhta check --payload` prints of a card. Pure.
+
+Mark-up stays as it is written. Dates stand with their fallback, in UTC, because the reader's zone is not known here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import html
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from bot.core.message import Card
-from bot.integrations.slack.blocks import blocks, summary
-
-
-def card_as_text(card: Card) -> str:
-    """The line of the phone's notification, then the blocks from top to bottom."""
-    return "\n".join([summary(card), "", *_texts(blocks(card))])
+_DATE = re.compile(r"<!date\^[^|>]*\|([^>]*)>")
+_MENTION = re.compile(r"<@(\w+)>")
 
 
-def _texts(shown: object) -> Iterator[str]:
-    """Every text of a block and of what is in it, in order; buttons in brackets."""
-    if isinstance(shown, list):
-        for one in shown:
-            yield from _texts(one)
-        return
-    if not isinstance(shown, Mapping):
-        return
-    if shown.get("type") in ("plain_text", "mrkdwn"):
-        yield str(shown.get("text", ""))
-    elif shown.get("type") == "actions":
-        yield " ".join(f"[{text}]" for one in shown["elements"] for text in _texts(one.get("text")))
-    else:
-        for name in ("text", "fields", "elements", "blocks", "attachments"):
-            yield from _texts(shown.get(name))
+def message_as_text(text: str, blocks: Sequence[Mapping[str, Any]]) -> str:
+    """The first line, as a phone's notification shows it, then the card from the top."""
+    return "\n".join(_read(line) for line in (f"notification: {text}", *_lines(blocks)))
+
+
+def _lines(blocks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for block in blocks:
+        if block["type"] == "actions":
+            yield " ".join(_button(one) for one in block["elements"])
+            continue
+        texts = [block["text"]] if "text" in block else block.get("fields") or block.get("elements") or []
+        yield from (str(one["text"]) for one in texts)
+
+
+def _button(button: Mapping[str, Any]) -> str:
+    link = f": {button['url']}" if "url" in button else ""
+    return f"[{button['text']['text']}{link}]"
+
+
+def _read(line: str) -> str:
+    return html.unescape(_MENTION.sub(r"@\1", _DATE.sub(r"\1", line)))

@@ -7,10 +7,12 @@ polling is not used: it loses an update that is being handled when the process d
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import httpx
@@ -19,8 +21,9 @@ from telegram.constants import ParseMode
 from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, RetryAfter, TelegramError
 from telegram.request import HTTPXRequest
 
-from bot.core.errors import Undelivered
+from bot.core.errors import Refusal, Undelivered
 from bot.core.message import Card, MessageKind, Notification
+from bot.integrations.foreign_answer import describe_foreign_answer
 from bot.integrations.telegram.html import (
     TelegramText,
     render_alert,
@@ -31,6 +34,7 @@ from bot.integrations.telegram.html import (
 )
 from bot.integrations.telegram.incident_card import render_incident
 from bot.integrations.telegram.settings import TelegramSettings
+from bot.integrations.telegram.standing import ChatStanding
 from bot.integrations.telegram.updates import TelegramReply, Update
 
 logger = logging.getLogger(__name__)
@@ -52,6 +56,17 @@ _UNCHANGED = ("message is not modified",)
 _GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 _NO_MARKUP = ("can't parse entities",)
 _NO_TOPIC = ("topic_closed", "topic_deleted", "topic_id_invalid", "message thread not found")
+_NO_CHAT = (
+    "chat not found",
+    "not enough rights",
+    "have no rights",
+    "chat_write_forbidden",
+    "chat_restricted",
+    "peer_id_invalid",
+    "group chat was deactivated",
+    "need administrator rights",
+    "chat_admin_required",
+)
 
 _NO_PREVIEW = telegram.LinkPreviewOptions(is_disabled=True)
 _LOGS_WITH_URLS = ("httpx", "telegram.Bot")
@@ -60,8 +75,10 @@ _LOGS_WITH_URLS = ("httpx", "telegram.Bot")
 class TelegramApi:
     """One bot, writing to one chat. All of it but the constructor runs on one event loop; refs are "chat:message"."""
 
-    def __init__(self, section: TelegramSettings) -> None:
-        self.chat_id = section.chat_id  #: another one once the group has become a supergroup
+    def __init__(self, section: TelegramSettings, chat_id: int | None = None) -> None:
+        """`chat_id`: of the supergroup that the group of the settings has become."""
+        self.chat_id = chat_id or section.chat_id
+        self._left = {section.chat_id} - {self.chat_id}  #: ids that the chat had before
         self._section = section
         self._token = section.token.get_secret_value()
         for name in _LOGS_WITH_URLS:
@@ -71,7 +88,7 @@ class TelegramApi:
         self._api = telegram.Bot(
             self._token,
             base_url=section.api_url,
-            request=HTTPXRequest(read_timeout=10, pool_timeout=5),
+            request=_OwnAnswers(read_timeout=10, pool_timeout=5),
             get_updates_request=_RawUpdates(read_timeout=10, pool_timeout=5),
         )
 
@@ -85,6 +102,36 @@ class TelegramApi:
             await self._call(self._api.set_webhook(webhook, secret_token=secret, allowed_updates=_UPDATE_KINDS))
         return self._api.id, self._api.username
 
+    async def introduce(self) -> str:
+        """The bot's own username; unlike `open` it changes nothing there."""
+        await self._call(self._api.initialize())
+        return self._api.username
+
+    async def standing(self) -> ChatStanding:
+        """The chat, and the bot's place in it; only reads. After `introduce`."""
+        return await self._call(self._standing())
+
+    async def _standing(self) -> ChatStanding:
+        try:
+            chat = await self._api.get_chat(self.chat_id)
+        except ChatMigrated as migrated:
+            return ChatStanding(migrated_to=migrated.new_chat_id)
+        allowed = chat.permissions.can_send_messages if chat.permissions else None
+        if chat.type == telegram.constants.ChatType.PRIVATE:
+            return ChatStanding(kind=chat.type, title=chat.full_name or "", status="member")
+        me = await self._api.get_chat_member(self.chat_id, self._api.id)
+        if isinstance(me, telegram.ChatMemberRestricted):
+            allowed = me.can_send_messages
+        elif isinstance(me, telegram.ChatMemberAdministrator):
+            allowed = me.can_post_messages if chat.type == telegram.constants.ChatType.CHANNEL else True
+        return ChatStanding(
+            kind=chat.type,
+            title=chat.title or "",
+            status=me.status,
+            may_write=allowed is not False,
+            has_topics=bool(chat.is_forum),
+        )
+
     async def fetch(self, offset: int | None, wait_s: int) -> Sequence[Update]:
         """The updates from `offset` on, as Telegram wrote them; waits up to `wait_s` for the first."""
         work = self._api.get_updates(
@@ -93,11 +140,25 @@ class TelegramApi:
         return [update.api_kwargs["written"] for update in await self._call(work, within_s=wait_s + _TIMEOUT_S)]
 
     async def deliver(self, notification: Notification) -> str:
-        return await self._call(self._put_after_migration(notification))
+        return await self._call(self._also_after_migration(lambda: self._put(notification)))
 
     async def post(self, text: str, to: str | None, instead_of: str) -> str:
         """A message that is not about an incident; see `bot.core.channel.Messenger`."""
-        return await self._call(self._post_text(render_text(text), to, instead_of))
+
+        async def send() -> str:
+            return await self._post_text(render_text(text), to, instead_of)
+
+        ours = self._chat_of(to, instead_of)[0] == str(self.chat_id)
+        return await self._call(self._also_after_migration(send) if ours else send())
+
+    def move_to(self, chat_id: int) -> None:
+        """The chat has another id from here on."""
+        logger.warning(
+            "telegram group became a supergroup; its new id is kept, and belongs into the settings",
+            extra={"setting": "channels.telegram.chat_id", "before": self.chat_id, "now": chat_id},
+        )
+        self._left.add(self.chat_id)
+        self.chat_id = chat_id
 
     async def send_reply(self, answer: TelegramReply) -> None:
         """Best effort: the request is done or refused by now, whether its reply arrives or not."""
@@ -126,7 +187,7 @@ class TelegramApi:
             logging.getLogger(name).removeFilter(self._is_safe_to_log)
 
     async def _post_text(self, text: TelegramText, to: str | None, instead_of: str) -> str:
-        chat, _, message = (instead_of or to or str(self.chat_id)).partition(":")
+        chat, message = self._chat_of(to, instead_of)
 
         async def edit(html_or_plain: str, mode: ParseMode | None) -> None:
             await self._api.edit_message_text(
@@ -149,16 +210,17 @@ class TelegramApi:
         posted = await _html_or_plain(send, text)
         return f"{posted.chat_id}:{posted.message_id}"
 
-    async def _put_after_migration(self, notification: Notification) -> str:
+    def _chat_of(self, to: str | None, instead_of: str) -> tuple[str, str]:
+        """The chat and the message in it. What was said before the chat moved is answered where it is now."""
+        chat, _, message = (instead_of or to or str(self.chat_id)).partition(":")
+        return (str(self.chat_id) if chat in map(str, self._left) else chat), message
+
+    async def _also_after_migration(self, send: Callable[[], Awaitable[Result]]) -> Result:
         try:
-            return await self._put(notification)
+            return await send()
         except ChatMigrated as migrated:
-            logger.warning(
-                "telegram group became a supergroup; its new id is used until the next start, put it into the settings",
-                extra={"setting": "channels.telegram.chat_id", "before": self.chat_id, "now": migrated.new_chat_id},
-            )
-            self.chat_id = migrated.new_chat_id
-            return await self._put(notification)
+            self.move_to(migrated.new_chat_id)
+            return await send()
 
     async def _put(self, notification: Notification) -> str:
         card_at = self._message_at(notification.ref)
@@ -270,7 +332,21 @@ class TelegramApi:
         return self._token not in record.getMessage()
 
 
-class _RawUpdates(HTTPXRequest):
+class _OwnAnswers(HTTPXRequest):
+    """Tells an answer of the Bot API from one of a proxy: the library takes any 403 for Telegram's refusal."""
+
+    async def do_request(self, *args: Any, **named: Any) -> tuple[int, bytes]:
+        status, body = await super().do_request(*args, **named)
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and not _is_own(body):
+            raise _ForeignAnswer(describe_foreign_answer("Telegram", status, body.decode(errors="replace")))
+        return status, body
+
+
+class _ForeignAnswer(telegram.error.NetworkError):
+    """Something else than Telegram answered."""
+
+
+class _RawUpdates(_OwnAnswers):
     """Passes updates on as Telegram wrote them: one that the library cannot parse would fail its batch for ever."""
 
     @staticmethod
@@ -279,6 +355,15 @@ class _RawUpdates(HTTPXRequest):
         if isinstance(answer.get("result"), list):
             answer["result"] = [{"update_id": update["update_id"], "written": update} for update in answer["result"]]
         return answer
+
+
+def _is_own(body: bytes) -> bool:
+    """Each answer of the Bot API is an object that says whether it is ok."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(answer, dict) and isinstance(answer.get("ok"), bool)
 
 
 async def _html_or_plain(send: Callable[[str, ParseMode | None], Awaitable[Result]], text: TelegramText) -> Result:
@@ -301,16 +386,30 @@ def _undelivered(error: Exception, message: str) -> Undelivered:
             retry_after=after if isinstance(after, timedelta) else timedelta(seconds=after),
         )
     if isinstance(error, BadRequest | Forbidden | InvalidToken):
-        return Undelivered(f"Telegram refused it: {message}. {_remedy(error)}", permanent=True)
+        return Undelivered(
+            f"Telegram refused it: {message}. {_remedy(error)}", permanent=True, refused=_what_is_refused(error)
+        )
     if isinstance(error, Conflict):
         effect = "Commands typed in Telegram do not arrive here until it stops."
         return Undelivered(f"Another program polls with the same bot token: {message}. {effect}")
+    return Undelivered(_no_answer(error, message))
+
+
+def _no_answer(error: Exception, message: str) -> str:
+    if isinstance(error, _ForeignAnswer):
+        return f"{message}. It is tried again."
     if isinstance(error.__cause__, _NOT_SENT):
-        return Undelivered(f"Telegram cannot be reached: {message}. Nothing was sent.")
+        return f"Telegram cannot be reached: {message}. Nothing was sent."
     if isinstance(error, TelegramError):
-        return Undelivered(f"Telegram cannot be reached: {message}. What was sent may or may not be there.")
-    kind = type(error).__name__
-    return Undelivered(f"Telegram gave no readable answer ({kind}). What was sent may or may not be there.")
+        return f"Telegram cannot be reached: {message}. What was sent may or may not be there."
+    return f"Telegram gave no readable answer ({type(error).__name__}). What was sent may or may not be there."
+
+
+def _what_is_refused(error: TelegramError) -> Refusal | None:
+    """None: only this message."""
+    if isinstance(error, InvalidToken):
+        return Refusal.KEY
+    return Refusal.PLACE if isinstance(error, Forbidden) or _says(error, _NO_TOPIC + _NO_CHAT) else None
 
 
 def _remedy(error: TelegramError) -> str:

@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bot.core.channel import Gateway, RateLimit, WebhookResponse
+from bot.core.channel import Gateway, KeptFacts, RateLimit, WebhookResponse
 from bot.core.errors import Rejected, Undelivered
 from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind, Notification
@@ -23,7 +23,7 @@ from bot.integrations.telegram.incident_card import card_as_text
 from bot.integrations.telegram.menu import menu
 from bot.integrations.telegram.polling import LongPolling, retry_until_delivered
 from bot.integrations.telegram.settings import TelegramSettings
-from bot.integrations.telegram.updates import TelegramReply, Update, UpdateHandler, parse_update
+from bot.integrations.telegram.updates import TelegramReply, Update, UpdateHandler, migration, parse_update
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Telegram:
     """One bot in one group, topic or private chat."""
 
     name = "telegram"
+    title = "Telegram"
     kinds = frozenset({MessageKind.CARD, MessageKind.LINE})
     event_types = frozenset(EventType)
     threads = 1
@@ -59,6 +60,17 @@ class Telegram:
         self._handler: UpdateHandler | None = None
         self._live: _Live | None = None
         self._menu_task: Future[None] | None = None
+        self._facts: KeptFacts | None = None
+        self._kept_chat = section.chat_id  #: the chat's id, as the next start will know it
+
+    def learn_into(self, facts: KeptFacts) -> None:
+        """A group that becomes a supergroup gets another id; only the facts know it after a restart."""
+        self._facts = facts
+        moved: set[int] = set()
+        while self._kept_chat not in moved:
+            moved.add(self._kept_chat)
+            found = facts.recall(_moved_fact(self._kept_chat)) or ""
+            self._kept_chat = int(found) if found.removeprefix("-").isdecimal() else self._kept_chat
 
     def deliver(self, notification: Notification) -> str | None:
         """Returns the ref, "chat:message"."""
@@ -82,7 +94,7 @@ class Telegram:
         return WebhookResponse()
 
     def start(self, gateway: Gateway) -> None:
-        bot, loop = TelegramApi(self._section), EventLoopThread(self.name)
+        bot, loop = TelegramApi(self._section, self._kept_chat), EventLoopThread(self.name)
         polling = LongPolling(
             fetch=bot.fetch, handle=self._handle, reply=lambda reply: loop.begin(bot.send_reply(reply))
         )
@@ -133,11 +145,26 @@ class Telegram:
             raise Undelivered(
                 "The Telegram channel stopped meanwhile. The message may or may not have arrived."
             ) from None
+        finally:
+            self._keep_chat(live.bot)
 
     def _handle(self, update: Update) -> TelegramReply | None:
         assert self._handler is not None, "an update before the bot knows its own name"
         assert self._live is not None
-        return replace(self._handler, chat_id=self._live.bot.chat_id).handle(update)
+        bot, moved = self._live.bot, migration(update)
+        if moved is not None and moved[0] == bot.chat_id:
+            bot.move_to(moved[1])
+            self._keep_chat(bot)
+            return None
+        return replace(self._handler, chat_id=bot.chat_id).handle(update)
+
+    def _keep_chat(self, bot: TelegramApi) -> None:
+        """Keep the chat's new id, from a thread that may wait for the database."""
+        moved_to = bot.chat_id
+        if moved_to == self._kept_chat or self._facts is None:
+            return
+        if self._facts.remember(_moved_fact(self._kept_chat), str(moved_to)):
+            self._kept_chat = moved_to
 
     def _note_problem(self, message: str) -> None:
         if message != self._problem:
@@ -152,6 +179,10 @@ class Telegram:
         if not listening.cancelled() and listening.exception() is not None:
             logger.error("telegram listening failed", exc_info=listening.exception())
             self._problem = "Listening to Telegram failed: commands do not arrive. See the log, and restart the bot."
+
+
+def _moved_fact(chat_id: int) -> str:
+    return f"supergroup of {chat_id}"
 
 
 def _log_menu_failure(setting: Future[None]) -> None:

@@ -236,6 +236,16 @@ class UpdateHandler:
         return None if self.gateway.record_refusal(request, reason) else _answer(message, reason)
 
 
+def migration(update: Update) -> tuple[int, int] | None:
+    """(old id, new id), where Telegram says that a group became a supergroup: in the old one, or in the new one."""
+    message = _part(update, "message")
+    here = _number(_part(message, "chat"), "id")
+    to, since = _number(message, "migrate_to_chat_id"), _number(message, "migrate_from_chat_id")
+    if here is None:
+        return None
+    return (here, to) if to is not None else (since, here) if since is not None else None
+
+
 def give_up(update: Update) -> TelegramReply:
     """The reply to the sender of an update that failed again and again."""
     press = _part(update, "callback_query")

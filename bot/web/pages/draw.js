@@ -135,6 +135,7 @@ export function facts(incident) {
     list.append(make("span", {}, incident.since ? "firing for " : "open for ", make("b", {}, age(since, ""))));
     if (incident.total) list.append(make("span", {}, make("b", {}, `${incident.firing} firing`), incident.total > incident.firing ? ` of ${incident.total}` : null));
   }
+  if (incident.flapping) list.append(make("span", {}, incident.flapping));
   if (incident.service) list.append(make("span", { dir: "auto" }, "service ", make("b", {}, incident.service)));
   if (incident.truncated) list.append(make("span", {}, `${incident.truncated} more not sent by the source`));
   return list;

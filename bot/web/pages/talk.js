@@ -4,7 +4,7 @@ import { clock, make, plain } from "./draw.js";
 import { ask } from "./key.js";
 
 const MOST_LINES = 300;
-const QUIET = new Set(["alerts.fired", "alerts.ended"]);  // they only change the card; many of them would hide the rest
+const QUIET = new Set(["alerts.fired", "alerts.ended", "alerts.changed"]);  // they only change the card; many of them would hide the rest
 
 const [box, log, lines] = ["console", "log", "lines"].map((id) => document.getElementById(id));
 const loadedAt = Date.now();

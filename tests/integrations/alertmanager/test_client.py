@@ -11,10 +11,13 @@ from urllib.error import HTTPError
 
 import pytest
 
+from bot.core.alert import Alert
 from bot.core.errors import OutcomeUnknown, Rejected
 from bot.core.silences import MatchedAlert, Matcher
+from bot.lib.text import spell_moment
 from tests.commands.silencing_world import WORLDS, World, equal, silences, world_of
 from tests.fakes.alertmanager import FakeAlertmanager
+from tests.house import alert
 from tests.running import free_port
 
 _API = MatchedAlert(title="Slow", severity="critical", service="api")
@@ -72,7 +75,7 @@ def test_an_alert_is_weighed_and_named_by_its_labels(world: World) -> None:
 
     found = world.tool.matching_alerts(())
 
-    assert set(found) == {_API, MatchedAlert(title="Full", severity="warning", service="")}
+    assert set(found) == {_API, MatchedAlert(title="Full", severity="critical", service="")}
 
 
 @pytest.mark.parametrize(
@@ -292,3 +295,47 @@ def test_what_is_inhibited_would_be_covered_and_would_not_ring(fake: World) -> N
 
     assert len(covered) == 1
     assert fake.tool.silenced_alerts(number) == []
+
+
+def test_alerts_that_are_asked_for_are_silenced_until_then_or_fire_or_are_not_there(world: World) -> None:
+    world.fire("Slow", service="api", pod="a")
+    world.fire("Slow", service="api", pod="b")
+    world.fire("Full", service="db")
+    world.fire("Over", service="db", ended=True)
+    world.tool.create([equal("pod", "b")], until=later(), by="ana", comment="deploy")
+    listed = {(one["labels"]["alertname"], one["labels"].get("pod")): one for one in world.call("GET", "/alerts")}
+
+    def of(name: str, pod: str | None = None) -> Alert:
+        fingerprint = listed[name, pod]["fingerprint"] if (name, pod) in listed else "0123456789abcdef"
+        return alert(name, fingerprint=fingerprint)
+
+    said = world.tool.states([of("Slow", "a"), of("Slow", "b"), of("Full"), of("Over")])
+
+    assert said == {
+        of("Slow", "a").fingerprint: "fires in Alertmanager",
+        of("Slow", "b").fingerprint: f"is silenced in Alertmanager until {spell_moment(later())}",
+        of("Full").fingerprint: "fires in Alertmanager",
+    }
+
+
+def test_what_another_alert_inhibits_is_said_so(fake: World) -> None:
+    fake.fire("Slow", service="api")
+    fake.fake.alerts[0].inhibited_by = ["0123456789abcdef"]
+    [row] = fake.call("GET", "/alerts")
+
+    said = fake.tool.states([alert("Slow", fingerprint=row["fingerprint"])])
+
+    assert said == {row["fingerprint"]: "is inhibited in Alertmanager by another alert"}
+
+
+def test_many_names_are_asked_for_in_one_request(fake: World) -> None:
+    names = [f"Slow{number}" for number in range(30)]
+    for name in names:
+        fake.fire(name)
+    rows = {row["labels"]["alertname"]: row["fingerprint"] for row in fake.call("GET", "/alerts")}
+    before = len(fake.fake.received)
+
+    said = fake.tool.states([alert(name, fingerprint=rows[name]) for name in names])
+
+    assert len(said) == 30
+    assert len(fake.fake.received) == before + 1

@@ -61,7 +61,7 @@ def test_nanoseconds_are_cut_off_and_not_rounded() -> None:
 def test_row_25_a_start_that_cannot_be_right_is_the_receipt_and_flagged(start: object) -> None:
     delivered = read(body(alert(startsAt=start)))
 
-    assert delivered.alerts[0].starts_at == NOW
+    assert (delivered.alerts[0].starts_at, delivered.alerts[0].undated) == (NOW, True)
     assert delivered.repairs == ("time_replaced",)
 
 

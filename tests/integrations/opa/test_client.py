@@ -101,7 +101,7 @@ def test_an_undefined_document_is_an_objection(fake: FakeOpa) -> None:
 
 GARBAGE = {
     "nothing": (b"", "cannot be read"),
-    "no JSON": (b"<html>", "is not JSON"),
+    "no JSON": (b"<html>", "Something between this machine and"),
     "half": (b'{"result": tru', "is not JSON"),
     "a list": (b'[{"result": true}]', "cannot be read"),
     "true": (b"true", "cannot be read"),

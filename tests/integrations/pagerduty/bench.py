@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,6 +55,9 @@ class PagerDutyBench(Bench):
 
     def standing(self) -> list[str]:
         return [alert.summary for alert in self.fake.alerts if alert.status != "resolved"]
+
+    def answer_next(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.fake.answer_next(status=status, body=body, headers=headers, path="/v2/enqueue")
 
     def fail_next(self, trouble: str) -> None:
         told: dict[str, dict[str, Any]] = {

@@ -85,7 +85,7 @@ def test_a_page_lives_as_its_incident_does(fake: FakePagerDuty, channel: PagerDu
         channel.deliver(page(what))
 
     assert fake.became() == ["opened", "folded", "acknowledged", "resolved", "opened_again"]
-    assert fake.story[4].event["payload"]["summary"] == "HighLatency prod/api: reopened, 3 firing"
+    assert fake.story[4].event["payload"]["summary"] == "HighLatency prod/api: reopened, 3 firing. Ana has it."
     assert fake.story[1].event["payload"]["summary"] == "HighLatency prod/api: now critical, 3 firing"
 
 

@@ -100,14 +100,27 @@ def test_what_no_person_did_is_asked_for_by_the_machine(
     fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor
 ) -> None:
     channel.deliver(page(EventType.OPENED))
-    _, body = fake.webhook("incident.acknowledged", PAGE_KEY)
-    by_integration = body.replace(b'"user_reference"', b'"inbound_integration_reference"')
 
-    channel.receive(*fake.webhook("incident.acknowledged", PAGE_KEY, agent=None))
-    channel.receive(*fake.sign(by_integration))
+    channel.receive(*fake.webhook("incident.unacknowledged", PAGE_KEY, agent=None))
+    channel.receive(*fake.webhook("incident.resolved", PAGE_KEY, agent=None))
 
     assert [ask.by.id for ask in door.asks] == ["pagerduty", "pagerduty"]
     assert not any(ask.by.human for ask in door.asks)
+
+
+@pytest.mark.parametrize("what", ["acknowledged", "resolved"])
+def test_the_echo_of_an_event_of_the_integration_is_counted_and_no_more(
+    fake: FakePagerDuty, reading: PagerDuty, door: SmallDoor, what: str
+) -> None:
+    reading.deliver(page(EventType.OPENED))
+    before = len(fake.received)
+
+    heard = reading.receive(*fake.webhook(f"incident.{what}", PAGE_KEY, by_integration=True))
+
+    assert heard.status == 202
+    assert reading.ignored_by_reason == {"echo": 1}
+    assert not door.heard
+    assert len(fake.received) == before  # nothing was looked up: a storm has an echo for each of its pages
 
 
 def test_a_note_finds_its_incident_through_the_rest_api(
@@ -121,15 +134,17 @@ def test_a_note_finds_its_incident_through_the_rest_api(
     assert door.asks[0].text == "note 42 disk is full, I clean up"
 
 
-def test_a_note_without_a_token_is_counted_and_no_more(
-    fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor
+def test_a_note_without_a_token_is_counted_and_what_is_missing_is_logged_once(
+    fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor, caplog: pytest.LogCaptureFixture
 ) -> None:
     channel.deliver(page(EventType.OPENED))
 
     heard = channel.receive(*fake.webhook("incident.annotated", PAGE_KEY, content="hello"))
+    channel.receive(*fake.webhook("incident.acknowledged", PAGE_KEY, with_key=False))
 
     assert heard.status == 202
-    assert channel.ignored_by_reason == {"not_ours": 1}
+    assert channel.ignored_by_reason == {"not_ours": 2}
+    assert caplog.text.count("Set channels.pagerduty.api_token") == 1
     assert not door.heard
 
 
@@ -143,7 +158,9 @@ def test_an_incident_without_a_key_is_found_by_its_alerts(
     assert door.asks[0].text == "ack 42"
 
 
-@pytest.mark.parametrize("trouble", [{"status": 500}, {"status": 429}, {"reset": True}])
+@pytest.mark.parametrize(
+    "trouble", [{"status": 500}, {"status": 429}, {"reset": True}, {"status": 403, "body": b"<html>"}, {"status": 407}]
+)
 def test_pagerduty_is_asked_to_tell_us_again_when_its_own_api_is_down(
     fake: FakePagerDuty, reading: PagerDuty, door: SmallDoor, trouble: dict[str, Any]
 ) -> None:
@@ -164,7 +181,7 @@ def test_a_token_that_is_refused_is_no_reason_to_be_told_for_two_days(
     fake: FakePagerDuty, reading: PagerDuty, door: SmallDoor, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     reading.deliver(page(EventType.OPENED))
-    fake.answer_next(path="/alerts", status=status)
+    fake.answer_next(path="/alerts", status=status, body=b'{"error": {"message": "Unauthorized", "code": 2006}}')
 
     heard = reading.receive(*fake.webhook("incident.annotated", PAGE_KEY, content="hello"))
 
@@ -183,7 +200,8 @@ def test_a_token_that_is_refused_is_no_reason_to_be_told_for_two_days(
         (b"null", "other_event"),
         (b'{"event": []}', "other_event"),
         (b'{"event": {"event_type": "pagey.ping", "resource_type": "pagey"}}', "other_event"),
-        (b'{"event": {"event_type": "incident.escalated", "resource_type": "incident"}}', "other_event"),
+        (b'{"event": {"event_type": "incident.escalated", "resource_type": "incident"}}', "other_resource"),
+        (b'{"event": {"event_type": "service.resolved", "resource_type": "incident"}}', "other_event"),
         (b'{"event": {"event_type": "incident.of_next_year", "resource_type": "incident"}}', "other_event"),
         (
             b'{"event": {"event_type": "incident.resolved", "resource_type": "service", "data": {"id": "P1"}}}',
@@ -209,13 +227,12 @@ def test_a_genuine_webhook_is_never_refused_whatever_is_in_it(
     assert heard.status == 202
     assert reading.ignored_by_reason == {why: 1}
     assert not door.heard
-    assert not fake.received
+    assert [call.path for call in fake.received] == ["/incidents/P1/alerts"] * (
+        b'"id": "P1"' in body and why == "not_ours"
+    )
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["triggered", "unacknowledged", "reopened", "escalated", "delegated", "reassigned", "priority_updated"],
-)
+@pytest.mark.parametrize("kind", ["triggered", "status_update_published", "responder.added", "service_updated"])
 def test_what_has_no_meaning_here_yet_is_counted(
     fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor, kind: str
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
@@ -65,6 +65,9 @@ class SlackBench(Bench):
 
     def pinged(self) -> list[str]:
         return [whom for message in self.fake.messages for whom in message.pings]
+
+    def answer_next(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.fake.answer_next(status=status, body=body, headers=headers, path=_POST)
 
     def fail_next(self, trouble: str) -> None:
         match trouble:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from msgspec import structs
 
-from bot.core.errors import Undelivered
+from bot.core.errors import Refusal, Undelivered
 from bot.core.incident import Status
 from bot.integrations.slack.channel import Slack
 from bot.integrations.slack.messages import SlackApiError
@@ -22,19 +21,14 @@ from tests.integrations.slack.notices import CARD, INCIDENT, card, line, post, s
 
 
 def test_a_card_is_posted_with_its_buttons_and_a_line_for_the_phone(fake: FakeSlack, slack: Slack) -> None:
-    told = replace(CARD, lines=(*CARD.lines, "see https://runbooks.test/latency?a=1&b=2"))
-
-    ref = slack.deliver(card(told=told))
+    ref = slack.deliver(card())
 
     message = fake.message(str(ref))
     assert ref == f"C1:{message.ts}"
-    assert "HighLatency" in message.text
-    assert "🔴" in message.text
-    assert "CRITICAL: nobody has it yet" in message.text
+    assert message.text == "🔴 CRITICAL #42 HighLatency · nobody has it yet"
     assert "3 firing of 5" in message.shown
     assert message.buttons["Acknowledge"]["value"] == f"ack {INCIDENT.marked}"
     assert message.buttons["Open the board"]["url"] == CARD.link
-    assert "<https://runbooks.test/latency?a=1&amp;b=2>" in message.shown
     assert message.metadata == {
         "event_type": "vakhta",
         "event_payload": {"key": "n1", "thing": f"card {INCIDENT.marked}"},
@@ -63,7 +57,7 @@ def test_a_card_is_edited_in_place(fake: FakeSlack, slack: Slack) -> None:
     assert again == ref
     assert len(fake.messages) == 1
     assert "✅" in fake.message(ref).text
-    assert "resolved by ana" in fake.message(ref).shown
+    assert "*RESOLVED* (critical) by ana" in fake.message(ref).shown
     assert list(fake.message(ref).buttons) == ["Open the board"]
 
 
@@ -84,7 +78,8 @@ def test_a_line_stands_in_the_thread_of_its_card(fake: FakeSlack, slack: Slack) 
 
     told = fake.messages[-1]
     assert told.thread_ts == ref.rpartition(":")[2]
-    assert told.text == "@channel: Ana has it &lt;!here&gt; &amp; more"
+    assert told.said == "@channel: Ana has it &lt;!here&gt; &amp; more"
+    assert told.text == "🔴 #42 HighLatency · @channel: Ana has it &lt;!here&gt; &amp; more"
     assert told.pings == []
 
 
@@ -94,9 +89,19 @@ def test_a_command_in_a_line_is_drawn_and_edited_lines_keep_it(fake: FakeSlack, 
     slack.deliver(line(ref, "`undo 0123` undoes it."))
     slack.deliver(line(ref, "*Ana* has it", key="n9"))
 
-    drawn, literal = (call.fields for call in fake.calls("chat.postMessage")[-2:])
-    assert (drawn["text"], drawn["mrkdwn"]) == ("`undo 0123` undoes it.", True)
-    assert (literal["text"], literal["mrkdwn"]) == ("*Ana* has it", False)
+    drawn, literal = (message.blocks[0]["text"] for message in fake.messages[-2:])
+    assert drawn == {"type": "mrkdwn", "text": "`undo 0123` undoes it.", "verbatim": True}
+    assert literal == {"type": "plain_text", "text": "*Ana* has it", "emoji": False}
+    assert fake.messages[-2].text == '🔴 #42 HighLatency · "undo 0123" undoes it.'
+
+
+def test_a_line_whose_blocks_slack_refuses_is_told_as_text(fake: FakeSlack, slack: Slack) -> None:
+    ref = post(slack)
+    fake.may_draw = False
+
+    slack.deliver(line(ref, "`undo 0123` undoes it."))
+
+    assert (fake.messages[-1].text, fake.messages[-1].blocks) == ("`undo 0123` undoes it.", [])
 
 
 def test_a_line_whose_card_was_deleted_is_told_beside_it(fake: FakeSlack, slack: Slack) -> None:
@@ -161,6 +166,31 @@ def test_what_only_a_person_can_mend_is_permanent(fake: FakeSlack, slack: Slack,
     assert caught.value.permanent
 
 
+@pytest.mark.parametrize(
+    ("code", "refused"),
+    [
+        ("channel_not_found", Refusal.PLACE),
+        ("is_archived", Refusal.PLACE),
+        ("not_in_channel", Refusal.PLACE),
+        ("restricted_action_read_only_channel", Refusal.PLACE),
+        ("invalid_auth", Refusal.KEY),
+        ("token_revoked", Refusal.KEY),
+        ("missing_scope", Refusal.KEY),
+        ("no_text", None),
+        ("restricted_action_thread_locked", None),
+    ],
+)
+def test_a_refusal_of_the_whole_channel_is_told_from_one_of_a_message(
+    fake: FakeSlack, slack: Slack, code: str, refused: Refusal | None
+) -> None:
+    fake.refuse_next(code)
+
+    with pytest.raises(Undelivered) as caught:
+        slack.deliver(card())
+
+    assert caught.value.refused is refused
+
+
 @pytest.mark.parametrize("code", ["internal_error", "fatal_error", "service_unavailable", "something_new"])
 def test_slacks_own_trouble_is_not_permanent(fake: FakeSlack, slack: Slack, code: str) -> None:
     fake.refuse_next(code)
@@ -211,7 +241,7 @@ def test_an_empty_line_is_still_a_line(fake: FakeSlack, slack: Slack) -> None:
 
     slack.deliver(line(ref, " \n"))
 
-    assert fake.messages[-1].text == "(no text)"
+    assert fake.messages[-1].said == "(no text)"
 
 
 def test_no_error_holds_a_token(fake: FakeSlack, slack: Slack, caplog: pytest.LogCaptureFixture) -> None:

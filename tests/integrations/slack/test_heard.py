@@ -47,8 +47,11 @@ def test_row_48_a_button_without_words_says_that_it_is_old(fake: FakeSlack, slac
     assert fake.whispers[0].text.startswith("This button is from an older version.")
 
 
-def test_the_link_to_the_board_is_acknowledged_in_silence(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
-    heard = hear(slack, fake, fake.press("", action_id="open"))
+@pytest.mark.parametrize("link", ["open", "open:0", "open:4"])
+def test_a_link_that_was_followed_is_acknowledged_in_silence(
+    fake: FakeSlack, slack: Slack, door: SmallDoor, link: str
+) -> None:
+    heard = hear(slack, fake, fake.press("", action_id=link))
 
     assert (heard.status, fake.whispers, door.heard) == (200, [], [])
 

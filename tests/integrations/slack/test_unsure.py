@@ -72,7 +72,7 @@ def test_a_line_of_unknown_outcome_that_arrived_is_not_posted_twice(fake: FakeSl
 
     slack.deliver(line(ref, tried=True))
 
-    assert [message.text for message in fake.messages[1:]] == ["Ana has it"]
+    assert [message.said for message in fake.messages[1:]] == ["Ana has it"]
 
 
 def test_a_post_of_unknown_outcome_that_did_not_arrive_is_posted(fake: FakeSlack, slack: Slack) -> None:

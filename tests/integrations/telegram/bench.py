@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
@@ -71,6 +71,9 @@ class TelegramBench(Bench):
     def thread_of(self, ref: str) -> list[str]:
         root = int(ref.rpartition(":")[2])
         return [posted.text for posted in self.fake.posts.values() if posted.reply_to == root]
+
+    def answer_next(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.fake.answer_next(status=status, body=body, headers=headers, path=_POST)
 
     def fail_next(self, trouble: str) -> None:
         match trouble:

@@ -102,7 +102,7 @@ def test_what_is_whole_as_it_is_tapped_comes_first() -> None:
     anywhere = list(takewhile(lambda one: "<" not in one.usage.partition(" [")[0], offered[len(of_a_card) :]))
     rest = [one.verb for one in offered[len(of_a_card) + len(anywhere) :]]
 
-    assert [one.verb for one in of_a_card] == ["ack", "reopen", "resolve", "show"]
+    assert [one.verb for one in of_a_card] == ["ack", "reopen", "resend", "resolve", "show", "unack"]
     assert {"help", "incidents", "whoami"} <= {one.verb for one in anywhere}
     assert {"assign", "note", "silence", "yes"} <= set(rest)
 

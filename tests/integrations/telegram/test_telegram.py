@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.alert import Severity
 from bot.core.channel import RateLimit
-from bot.core.errors import Undelivered
+from bot.core.errors import Refusal, Undelivered
 from bot.core.message import MessageKind
 from bot.integrations.telegram.api import TelegramApi
 from bot.integrations.telegram.channel import Telegram
@@ -129,23 +129,25 @@ def test_a_pause_that_telegram_asks_for_is_handed_on(fake: FakeTelegram, channel
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "said", "refused"),
     [
-        (403, "Forbidden: bot was kicked from the supergroup chat"),
-        (400, "Bad Request: chat not found"),
-        (400, "Bad Request: not enough rights to send text messages to the chat"),
-        (401, "Unauthorized"),
+        (403, "Forbidden: bot was kicked from the supergroup chat", Refusal.PLACE),
+        (400, "Bad Request: chat not found", Refusal.PLACE),
+        (400, "Bad Request: not enough rights to send text messages to the chat", Refusal.PLACE),
+        (400, "Bad Request: TOPIC_CLOSED", Refusal.PLACE),
+        (401, "Unauthorized", Refusal.KEY),
+        (400, "Bad Request: message is too long", None),
     ],
 )
 def test_what_cannot_help_to_try_again_is_permanent(
-    fake: FakeTelegram, channel: Telegram, status: int, said: str
+    fake: FakeTelegram, channel: Telegram, status: int, said: str, refused: Refusal | None
 ) -> None:
     fake.refuse_next("sendMessage", status, said)
 
     with pytest.raises(Undelivered) as failed:
         channel.deliver(notice())
 
-    assert failed.value.permanent
+    assert (failed.value.permanent, failed.value.refused) == (True, refused)
     assert "channels.telegram." in failed.value.message
 
 
