@@ -45,7 +45,7 @@ def covering(incident: Incident, *, by: str, places: Iterable[str], now: datetim
 
 def forgotten(incident: Incident) -> Incident:
     """The incident without what its alerts did before: a person has ended it, or it begins anew."""
-    calmed = with_course(incident, covered=None, reopened_at=(), flapping_since=None, firings=0, unheard=None)
+    calmed = with_course(incident, covered=None, reopened_at=(), flapping_since=None, firings=0, unheard=None, fired_on=False)
     return replace(calmed, look_at=None)
 
 
