@@ -21,6 +21,11 @@ from bot.notifications.places import placed_labels, where
 #: Whoever is woken a second time is told why in the line that their phone shows.
 _WITH_REASON = frozenset({EventType.REOPENED, EventType.PAGED_AGAIN})
 _REASON_MOST = 300
+_STATES = {
+    EventType.REOPENED: "reopened",
+    EventType.SEVERITY_RAISED: "now {severity}",
+    EventType.PAGED_AGAIN: "paged again",
+}
 
 _SUMMARY_MOST = 1024  # PagerDuty's own limit, in characters.
 _TEXT_MOST, _NAME_MOST = 500, 100
@@ -83,15 +88,17 @@ def _where(notification: Notification) -> dict[str, str]:
 
 
 def _summary(notification: Notification, event: Event) -> str:
+    """What, where and how many fire. A person's page has no alert: its service says where."""
     incident = notification.incident
-    states = {EventType.REOPENED: "reopened, ", EventType.SEVERITY_RAISED: f"now {incident.severity.value}, "}
-    states[EventType.PAGED_AGAIN] = "paged again, "
-    state = f": {states.get(event.type, '')}{incident.firing} firing"
+    told = [_STATES[event.type].format(severity=incident.severity.value)] if event.type in _STATES else []
+    told += [f"{incident.firing} firing"] if incident.total else []
+    state = f": {', '.join(told)}" if told else ""
     if event.type in _WITH_REASON:
         state += f". {_shown(event.text, _REASON_MOST)}"
-    return (
-        _shown(notification.summary or incident.title, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)"
-    ) + state
+    what = notification.summary or incident.title
+    if not incident.total and incident.service and incident.service not in what:
+        what = f"{incident.service}: {what}"
+    return (_shown(what, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)") + state
 
 
 def _details(notification: Notification, event: Event) -> dict[str, Any]:

@@ -258,6 +258,20 @@ def test_a_repeat_right_after_a_timer_there_resolved_it_may_be_a_copy(night: Nig
     assert [told.became for told in night.fake.story] == ["opened"]
 
 
+def test_the_page_of_a_person_says_where_and_counts_no_alerts(night: Night) -> None:
+    night.house.hears(alert("Disk", labels={"service": "checkout"}))
+
+    night.says("page checkout it hangs")
+    night.says("page anyone the office has no network")
+    night.says("page 1 please join")
+
+    assert [night.page(number).summary for number in (2, 3, 4)] == [
+        "checkout: it hangs",
+        "the office has no network",
+        "please join (about #1 Disk checkout)",
+    ]
+
+
 def test_a_resolution_by_pagerdutys_own_timer_is_told_and_pages_again_as_well(night: Night) -> None:
     night.fires()
     night.house.clock.pass_by(hours=4)
