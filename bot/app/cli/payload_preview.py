@@ -82,6 +82,7 @@ def _notification(
         ref=None,
         due_at=now,
         alerts=tuple(alerts),
+        place_order=tuple(cards.place_order),
         summary=page_summary(incident, alerts, cards),
     )
 
