@@ -108,6 +108,7 @@ class Course(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     reopened_at: tuple[datetime, ...] = ()  #: by its alerts, lately
     flapping_since: datetime | None = None  #: when the first of these firings began; None: it does not flap
     firings: int = 0  #: while it flaps: how often it has fired since then
+    fired_on: bool = False  #: a person resolved it in a pager while its alerts fired: their next repeat opens it
 
 
 #: Shared by all that have none, so that the most usual case costs nothing.

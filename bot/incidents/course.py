@@ -45,8 +45,8 @@ def covering(incident: Incident, *, by: str, places: Iterable[str], now: datetim
 
 def forgotten(incident: Incident) -> Incident:
     """The incident without what its alerts did before: a person has ended it, or it begins anew."""
-    calmed = with_course(incident, covered=None, reopened_at=(), flapping_since=None, firings=0, unheard=None)
-    return replace(calmed, look_at=None)
+    calmed = with_course(incident, covered=None, reopened_at=(), flapping_since=None, firings=0)
+    return replace(with_course(calmed, unheard=None, fired_on=False), look_at=None)
 
 
 def with_further_page(incident: Incident) -> Incident:

@@ -331,6 +331,8 @@ def _resolved(incident: Incident, transition: Resolve, now: datetime) -> Inciden
             f"{transition.name} resolved it{where} while {course.count_alerts(incident.firing)} still fired. {again}"
         )
     done = replace(course.forgotten(incident), status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
+    if incident.firing and transition.in_pager and transition.human:
+        done = course.with_course(done, fired_on=True)
     return _changed(done, now, (EventType.RESOLVED, transition.by, message, transition.via))
 
 

@@ -35,7 +35,7 @@ from bot.store.transaction import Tx
 
 #: The largest difference between a platform's clock and ours.
 _CLOCK_SKEW = timedelta(seconds=30)
-_TITLE = 200
+_TITLE, _ABOUT = 200, 100
 
 
 class _By(TypedDict):
@@ -131,7 +131,7 @@ class IncidentService:
         return self._change(incident, SetSeverity(**self._by, severity=severity))
 
     def page(self, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident:
-        title = " ".join(text.split())[:_TITLE] + (f" (about #{about.id})" if about else "")
+        title = " ".join(text.split())[:_TITLE] + (_about(about) if about else "")
         opening = OpenIncident(**self._by, title=title, service=service)
         change = lifecycle.opened_by_person(self._tx.reserve("incident"), opening, now=self._tx.now)
         self._add_written(timeline.write(self._tx, [change], self._subscriptions))
@@ -195,6 +195,11 @@ class IncidentService:
         change = lifecycle.change(incident, transition, now=self._tx.now)
         self._add_written(timeline.write(self._tx, [change], self._subscriptions))
         return change.incident
+
+
+def _about(incident: Incident) -> str:
+    """What a page is about, for whoever is woken by it and has not seen that incident."""
+    return f" (about #{incident.id} {incident.title.partition(': ')[0][:_ABOUT]})"
 
 
 def _about_older_page(incident: Incident) -> Rejected:

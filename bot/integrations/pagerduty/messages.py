@@ -16,11 +16,17 @@ from bot.core.incident import Event, EventType
 from bot.core.message import Notification
 from bot.lib.code_spans import quoted
 from bot.lib.open_links import can_open
-from bot.notifications.places import placed_labels, where
+from bot.notifications.alert_texts import name_of
+from bot.notifications.places import PLACE_ORDER, placed_labels, where
 
 #: Whoever is woken a second time is told why in the line that their phone shows.
 _WITH_REASON = frozenset({EventType.REOPENED, EventType.PAGED_AGAIN})
 _REASON_MOST = 300
+_STATES = {
+    EventType.REOPENED: "reopened",
+    EventType.SEVERITY_RAISED: "now {severity}",
+    EventType.PAGED_AGAIN: "paged again",
+}
 
 _SUMMARY_MOST = 1024  # PagerDuty's own limit, in characters.
 _TEXT_MOST, _NAME_MOST = 500, 100
@@ -65,33 +71,35 @@ def page_payload(notification: Notification, event: Event) -> dict[str, Any]:
 def _where(notification: Notification) -> dict[str, str]:
     """PagerDuty's own fields for the place, by which its people filter and route.
 
-    source: what is affected, as narrow as it is known; component: the service; group: the cluster or namespace; class:
-    the alert's name.
+    source: what is affected, as narrow as it is known, by the settings' order; component: the service; group: the
+    cluster or namespace; class: the alert's name.
     """
     incident, alerts = notification.incident, notification.alerts
     labels = alerts[0].labels if alerts else {}
     placed = placed_labels(labels)
     component = incident.service or next((placed[name] for name in _COMPONENTS if name in placed), "")
     fields = {
-        "source": where(labels) or incident.service or incident.source,
+        "source": where(labels, notification.place_order or PLACE_ORDER) or incident.service or incident.source,
         "component": component,
         "group": "/".join(placed[name] for name in _GROUPS if name in placed) or incident.source,
-        "class": labels.get("alertname", ""),
+        "class": name_of(labels, incident.key) if labels else "",
     }
     shown = {name: _shown(text, _TEXT_MOST) for name, text in fields.items()}
     return {name: text for name, text in shown.items() if text} | {"source": shown["source"] or "vakhta"}
 
 
 def _summary(notification: Notification, event: Event) -> str:
+    """What, where and how many fire. A person's page has no alert: its service says where."""
     incident = notification.incident
-    states = {EventType.REOPENED: "reopened, ", EventType.SEVERITY_RAISED: f"now {incident.severity.value}, "}
-    states[EventType.PAGED_AGAIN] = "paged again, "
-    state = f": {states.get(event.type, '')}{incident.firing} firing"
+    told = [_STATES[event.type].format(severity=incident.severity.value)] if event.type in _STATES else []
+    told += [f"{incident.firing} firing"] if incident.total else []
+    state = f": {', '.join(told)}" if told else ""
     if event.type in _WITH_REASON:
         state += f". {_shown(event.text, _REASON_MOST)}"
-    return (
-        _shown(notification.summary or incident.title, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)"
-    ) + state
+    what = notification.summary or incident.title
+    if not incident.total and incident.service and incident.service not in what:
+        what = f"{incident.service}: {what}"
+    return (_shown(what, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)") + state
 
 
 def _details(notification: Notification, event: Event) -> dict[str, Any]:
