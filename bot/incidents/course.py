@@ -55,6 +55,14 @@ def with_further_page(incident: Incident) -> Incident:
     return replace(paged, look_at=None) if incident.page_is_due else paged
 
 
+def paged_since_ack(incident: Incident, now: datetime) -> Incident:
+    """The incident whose severity a person raised: that pages, so whoever has it can acknowledge it once more."""
+    if incident.status is not Status.ACKED:
+        return incident
+    known = incident.course.covered or Coverage(at=now, firing=incident.firing, by=incident.owner or "")
+    return with_course(incident, covered=replace(known, paged=True))
+
+
 def with_course(incident: Incident, **changed: object) -> Incident:
     """The incident with these fields of its course changed."""
     course = replace(incident.course, **changed)
@@ -76,7 +84,9 @@ def reopening(before: Incident, updated: Incident, alerts: AlertsChanged, now: d
     if again.is_flapping:
         until = f"nothing has fired for {spell_duration(alerts.rules.quiet)}"
         note = f" It is {again.flapping_words}. It stays open, and pages no more for each firing, until {until}."
-    had = before.course.covered is not None
+    covered = before.course.covered
+    # What flaps is held without a page only if it is somebody's, and not where nobody has answered its last page.
+    had = covered is not None and not (covered.paged and again.is_flapping)
     if _is_same_trouble(before, updated, alerts) and (had or not again.is_flapping):
         kept = replace(again, status=Status.ACKED if had else Status.OPEN)
         due = None if again.is_flapping else alerts.no_page_until
@@ -153,6 +163,7 @@ def _compared(before: Incident, updated: Incident, alerts: AlertsChanged, now: d
     reasons = [
         reason
         for reason in (
+            _worse(known, before, updated),
             _growth(known, updated.firing, alerts.rules),
             _new_place(known, alerts.places),
             _later(known, alerts, now, flapping=before.is_flapping),
@@ -166,6 +177,13 @@ def _compared(before: Incident, updated: Incident, alerts: AlertsChanged, now: d
         return with_course(updated, covered=replace(known, places=places)), ""
     told = Coverage(at=now, firing=max(known.firing, updated.firing), places=places, by=known.by, paged=True)
     return with_course(with_further_page(updated), covered=told), " ".join(reasons)
+
+
+def _worse(known: Coverage, before: Incident, updated: Incident) -> str:
+    """A trigger folds into a page that is acknowledged, and wakes nobody, so what is worse needs a page of its own."""
+    if not is_worse(before, updated):
+        return ""
+    return f"It is {updated.severity} now; {_known_by(known)} as {before.severity}."
 
 
 def _growth(known: Coverage, firing: int, rules: CourseRules) -> str:

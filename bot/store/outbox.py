@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from msgspec.structs import replace
 
@@ -91,6 +92,7 @@ class Claim:
     owed_at: datetime
     lease_until: datetime
     claimed_at: datetime
+    older_pages: tuple[int, ...] = ()  #: of a page: the numbers of older ones that may be open in that channel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,8 +199,9 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         channel,
     )
     ref, acted = found or (None, False)
+    older_pages: tuple[int, ...] = ()
     if kind == MessageKind.PAGE and incident.pages > 1:
-        incident = _as_of_page(tx, incident, event_id)
+        incident, older_pages = _as_of_page(tx, incident, channel, event_id)
     return Claim(
         id=row_id,
         token=token,
@@ -215,21 +218,29 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         owed_at=moment(owed_at),
         lease_until=moment(lease_until),
         claimed_at=tx.now,
+        older_pages=older_pages,
     )
 
 
-def _as_of_page(tx: Tx, incident: Incident, event_id: int) -> Incident:
-    """The incident with as many pages as it had at that event: a page that is sent late belongs to the page of then.
+def _as_of_page(tx: Tx, incident: Incident, channel: str, event_id: int) -> tuple[Incident, tuple[int, ...]]:
+    """The incident with as many pages as it had at that event, and the numbers of older pages that may be open.
 
-    Each further page came with one event of its own.
+    A page that is sent late belongs to the page of then: each further page came with one event of its own. It closes
+    the one before it, unless it has not arrived.
     """
-    later = tx.sql.scalar(
-        "SELECT count(*) FROM event WHERE incident_id = ? AND id > ? AND what = ?",
+    further = tx.sql.rows(
+        "SELECT d.event_id, d.state FROM delivery AS d JOIN event AS e ON e.id = d.event_id"
+        " WHERE d.incident_id = ? AND d.channel = ? AND d.kind = 'page' AND e.what = ? ORDER BY d.event_id",
         incident.id,
-        event_id,
+        channel,
         str(EventType.PAGED_AGAIN),
     )
-    return replace(incident, course=replace(incident.course, pages=incident.pages - int(later or 0)))
+    pages = incident.pages - sum(at > event_id for at, _ in further)
+    oldest = pages - sum(at == event_id for at, _ in further)
+    for _ in takewhile(lambda row: row[1] != "sent", reversed([row for row in further if row[0] < event_id])):
+        oldest -= 1
+    of_then = replace(incident, course=replace(incident.course, pages=max(1, pages)))
+    return of_then, tuple(range(max(1, oldest), pages))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
