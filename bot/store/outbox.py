@@ -65,6 +65,9 @@ _HEAD = """SELECT d.id FROM delivery AS d
 #: Of each quota this many places are reserved for critical messages: one in twenty, and of a small quota up to five,
 #: but never more than a quarter.
 _KEPT_OF, _KEPT_AT_LEAST, _KEPT_AT_MOST_OF = 20, 5, 4
+#: The last rank of news. What comes after it, as a card of which only counts or texts change, leaves as many places
+#: again to them: alerts whose texts contain a value change them with every repeat.
+_NEWS_RANK = 4
 #: A request that took longer counts in its quota from its end, because the provider may have received it as late as
 #: that. The trap: this must be less than the margin that each channel's limits leave beyond its provider's window, or
 #: the next request might arrive too soon.
@@ -266,9 +269,10 @@ def _room(tx: Tx, channel: str, limits: Sequence[RateLimit]) -> _Room | Wait:
         if full_until is not None:
             return Wait(until=full_until, reason="its quota is used up")
         kept = reserved(limit.count)
-        kept_until = _full_until(tx, channel, limit, limit.count - kept) if kept else None
-        if kept_until is not None:
-            room = _Room(rank=0, more_at=kept_until)
+        for rank, places in ((0, kept), (_NEWS_RANK, 2 * kept)) if kept else ():
+            kept_until = _full_until(tx, channel, limit, limit.count - places)
+            if kept_until is not None and rank < room.rank:
+                room = _Room(rank=rank, more_at=kept_until)
     return room
 
 
