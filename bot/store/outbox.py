@@ -112,7 +112,7 @@ def enqueue(tx: Tx, owed: Sequence[OutboxRow], page_keys: Mapping[int, str]) -> 
     `page_keys`: of these incidents, by id; pages of one key keep their order across incidents.
     """
     kept = [(one, _lane(one, page_keys)) for one in owed]
-    kept = [(one, lane) for one, lane in kept if not one[2].only_behind_unsent or _is_unsent(tx, one[2].channel, lane)]
+    kept = [(one, lane) for one, lane in kept if not one[2].only_behind_unsent or is_unsent(tx, one[2].channel, lane)]
     for (_, _, what), lane in kept:
         if what.expedites_earlier:
             _hurry(tx, what, lane)
@@ -134,7 +134,7 @@ def _lane(one: OutboxRow, page_keys: Mapping[int, str]) -> str:
     return str(incident_id) if what.kind is MessageKind.LINE else ""
 
 
-def _is_unsent(tx: Tx, channel: str, lane: str) -> bool:
+def is_unsent(tx: Tx, channel: str, lane: str) -> bool:
     """Whether that lane has an unsent message."""
     return (
         tx.sql.scalar(

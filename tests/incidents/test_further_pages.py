@@ -121,3 +121,49 @@ def test_what_flaps_and_was_paged_again_without_an_answer_is_not_held_without_a_
 
     assert night.house.incident().is_flapping
     assert there(night) == ["triggered"]
+
+
+def test_what_comes_and_goes_beside_a_warning_pages_once_after_an_acknowledgement(night: Night) -> None:
+    """The warning fires on, so the incident does not flap."""
+    night.fire("c")
+    night.say("ack")
+    for _ in range(5):
+        night.fire("a")
+        night.wait(120)
+        night.end("a")
+        night.wait(120)
+    night.say("ack")
+    night.send()
+    for _ in range(5):
+        night.fire("a")
+        night.wait(120)
+        night.end("a")
+        night.wait(120)
+        night.send()
+
+    assert len(night.pager.rang) == 1
+
+
+def test_an_acknowledgement_of_a_warning_does_not_cover_what_was_critical_before(night: Night) -> None:
+    night.fire("a")
+    night.fire("c")
+    night.end("a")
+    night.say("ack")
+    before = there(night)
+    night.wait(600)
+    night.fire("a")
+
+    assert (before, there(night)) == (["acknowledged"], ["triggered"])
+
+
+def test_an_acknowledgement_on_its_way_to_the_pager_does_not_silence_what_was_given_back_there(night: Night) -> None:
+    night.fire("a")
+    night.send()
+    night.fail("down")
+    night.say("ack")
+    night.there("ack")
+    night.there("unack")
+    night.fail("")
+    night.wait(70)
+
+    assert there(night) == ["triggered"]
