@@ -84,6 +84,7 @@ class Coverage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     firing: int  #: how many alerts fired then
     places: tuple[str, ...] = ()  #: where they fired
     by: str = ""  #: the name of who acknowledged it
+    severity: Severity | None = None  #: how bad it was then; None: earlier versions did not store it
     paged: bool = False  #: somebody was paged again after the acknowledgement, and this is what that page knew
 
 

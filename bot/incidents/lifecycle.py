@@ -369,6 +369,8 @@ def _severity_set(incident: Incident, transition: SetSeverity, now: datetime) ->
     updated = replace(
         incident, severity=transition.severity, course=replace(incident.course, severity_set=True, worst=worst)
     )
+    if worse:
+        updated = course.paged_since_ack(updated, now)
     return _changed(
         updated,
         now,

@@ -93,7 +93,11 @@ class IncidentService:
         self._check_age(incident)
         if self._in_pager and self._was_taken_since(incident):
             return self.add_note(incident, reason) if reason else incident
-        return self._change(incident, Unacknowledge(**self._by, because=reason, page_again=not self._in_pager))
+        # An acknowledgement that is still on its way there would silence what the pager pages now.
+        silenced = self._in_pager and outbox.is_unsent(self._tx, self._request.channel, incident.page_key)
+        return self._change(
+            incident, Unacknowledge(**self._by, because=reason, page_again=silenced or not self._in_pager)
+        )
 
     def resolve(self, incident: Incident) -> Incident:
         self._check_age(incident)

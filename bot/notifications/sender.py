@@ -344,6 +344,7 @@ class Sender:
             ref=one.ref,
             due_at=one.owed_at,
             attempted=one.attempts > 1,
+            older_pages=one.older_pages,
         )
 
 
