@@ -12,14 +12,14 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
-from bot.core.incident import Event, EventType
+from bot.core.incident import Event, EventType, without_what
 from bot.core.message import Notification
 from bot.lib.code_spans import quoted
 from bot.lib.open_links import can_open
 from bot.notifications.places import placed_labels, where
 
 #: Whoever is woken a second time is told why in the line that their phone shows.
-_WITH_REASON = frozenset({EventType.REOPENED, EventType.PAGED_AGAIN})
+_WITH_REASON = frozenset({EventType.REOPENED, EventType.PAGED_AGAIN, EventType.SEVERITY_RAISED})
 _REASON_MOST = 300
 
 _SUMMARY_MOST = 1024  # PagerDuty's own limit, in characters.
@@ -83,15 +83,17 @@ def _where(notification: Notification) -> dict[str, str]:
 
 
 def _summary(notification: Notification, event: Event) -> str:
+    """What and where, how many where there are several, and why it pages again where it does."""
     incident = notification.incident
-    states = {EventType.REOPENED: "reopened, ", EventType.SEVERITY_RAISED: f"now {incident.severity.value}, "}
-    states[EventType.PAGED_AGAIN] = "paged again, "
-    state = f": {states.get(event.type, '')}{incident.firing} firing"
+    count = f" ({incident.firing} firing)" if incident.firing > 1 else ""
+    title = notification.summary or incident.title
+    state = ""
     if event.type in _WITH_REASON:
-        state += f". {_shown(event.text, _REASON_MOST)}"
-    return (
-        _shown(notification.summary or incident.title, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)"
-    ) + state
+        state = f". {_shown(without_what(event.text, incident.title), _REASON_MOST)}"
+    shown = _shown(title, _SUMMARY_MOST - len(count) - len(state))
+    if state or count:
+        shown = shown.rstrip(".")
+    return (shown or "(no title)") + count + state
 
 
 def _details(notification: Notification, event: Event) -> dict[str, Any]:
@@ -100,10 +102,11 @@ def _details(notification: Notification, event: Event) -> dict[str, Any]:
     details: dict[str, Any] = {
         "incident": incident.id,
         "title": _shown(incident.title, _TEXT_MOST),
-        "what happened": _shown(event.text, _TEXT_MOST),
-        "firing": incident.firing,
-        "alerts so far": incident.total,
     }
+    if event.text != incident.title:
+        details["what happened"] = _shown(event.text, _TEXT_MOST)
+    if incident.total:
+        details |= {"firing": incident.firing, "alerts so far": incident.total}
     if incident.truncated:
         details["alerts not sent by the source"] = incident.truncated
     if situation is None:
