@@ -103,7 +103,7 @@ def _details(notification: Notification, event: Event) -> dict[str, Any]:
         "incident": incident.id,
         "title": _shown(incident.title, _TEXT_MOST),
     }
-    if event.text != incident.title:
+    if not event.text.startswith(incident.title):
         details["what happened"] = _shown(event.text, _TEXT_MOST)
     if incident.total:
         details |= {"firing": incident.firing, "alerts so far": incident.total}
