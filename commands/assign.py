@@ -39,11 +39,12 @@ class AssignCommand:
     def run(self, request: Request, args: AssignArgs, context: CommandContext) -> Reply:
         before = context.incidents.get(args.incident)
         after = context.incidents.assign(before, args.person, args.because)
+        name = context.get_name(args.person)
         if after.version == before.version:
-            return Reply(text=f"Incident {before.id} is already assigned to {args.person}; it is {before.status}.")
+            return Reply(text=f"Incident {before.id} is already assigned to {name}; it is {before.status}.")
         if after.status is Status.ACKED:
             return Reply(text=f"Incident {after.id} is yours: {after.title}")
-        return Reply(text=f"Incident {after.id} is assigned to {args.person}; it stays open until they acknowledge it.")
+        return Reply(text=f"Incident {after.id} is assigned to {name}; it stays open until they acknowledge it.")
 
 
 command = AssignCommand()

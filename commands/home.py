@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bot.chatops.arguments import NoArguments
@@ -37,17 +37,17 @@ class HomeCommand:
         worst = min((one.severity for one in mine.incidents), key=lambda one: one.rank, default=Severity.INFO)
         card = Card(
             title=f"Overview for {request.by.display_name}",
-            lines=(*_incidents(mine), *_runs(mine), *_plans(mine), *_on_call(mine.on_call)),
+            lines=(*_incidents(mine, context.get_name), *_runs(mine), *_plans(mine), *_on_call(mine.on_call)),
             buttons=dict(_buttons(mine)),
             severity=worst,
         )
         return Reply(text="\n".join((card.title, *card.lines)), card=card, requester_only=True)
 
 
-def _incidents(mine: Overview) -> Iterator[str]:
+def _incidents(mine: Overview, name_of: Callable[[str], str]) -> Iterator[str]:
     total = len(mine.incidents) + mine.more
     yield f"Your unresolved incidents: {total}" if mine.incidents else "You have no unresolved incidents."
-    yield from map(incident_line, mine.incidents)
+    yield from (incident_line(one, name_of) for one in mine.incidents)
     if mine.more:
         yield f"... and {mine.more} more of yours."
     if mine.others:

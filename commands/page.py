@@ -60,6 +60,8 @@ class PageSubject:
         if word.lower() == _ANYONE and not self._is_service(word, slot):
             tokens.take(len(word))
             return ""
+        if not known and "/" not in word:  # where no service is known, it is the first word of the text
+            return ""
         try:
             return Name(of="service").parse(tokens, slot)
         except Rejected as refused:

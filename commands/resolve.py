@@ -37,7 +37,7 @@ class ResolveCommand:
     def run(self, request: Request, args: ResolveArgs, context: CommandContext) -> Reply:
         before = context.incidents.get(args.incident)
         if before.status is Status.RESOLVED:
-            return Reply(text=f"Incident {before.id} was already resolved by {before.resolved_by}.")
+            return Reply(text=f"Incident {before.id} was already resolved by {before.resolver_name}.")
         after = context.incidents.resolve(before)
         if after.firing:
             firing = f"Alerts that still fire: {after.firing}. It opens again if they keep firing."

@@ -238,7 +238,9 @@ class House:
         self.on_call: dict[str, list[str]] = {}  #: service -> ids of people; read at the next `settle`
         self.services: tuple[str, ...] = ()  #: the services of the catalog; read at the next `settle`
         self.environments: dict[str, str | None] = {}  #: of each service of the catalog; read at the next `settle`
-        self.cards = cards or CardSettings(public_url="http://vakhta.example")
+        self.cards = cards or CardSettings(
+            public_url="http://vakhta.example", names={one.id: one.name for one in (ANA, BO, CY)}
+        )
         self.settle(ACCOUNTS)
         self.delivery = Sender(
             self.store,

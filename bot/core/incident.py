@@ -106,6 +106,7 @@ class Course(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     unheard: Unheard | None = None  #: of the alerts that fire
     pages: int = 1  #: how many pages were opened for it, each with a dedup_key of its own
     covered: Coverage | None = None  #: of its acknowledgement
+    ended_by: str = ""  #: the name of the person who resolved it, where the id is another
     reopened_at: tuple[datetime, ...] = ()  #: by its alerts, lately
     flapping_since: datetime | None = None  #: when the first of these firings began; None: it does not flap
     firings: int = 0  #: while it flaps: how often it has fired since then
@@ -167,6 +168,33 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
             return unheard.why
         count = "1 alert" if self.firing == 1 else f"{self.firing} alerts"
         return f"{count} not heard of since {unheard.since:%H:%M} UTC"
+
+    @property
+    def unsent_clause(self) -> str:
+        """As "150 more alerts were not sent by alertmanager: its max_alerts is too low"; "" where all were sent."""
+        if not self.truncated:
+            return ""
+        count = "1 more alert was" if self.truncated == 1 else f"{self.truncated} more alerts were"
+        return f"{count} not sent by {self.source}: its `max_alerts` is too low"
+
+    @property
+    def count_words(self) -> str:
+        """How many alerts fire and how many have ended; "" for the only alert that it has had, while that fires."""
+        ended = max(0, self.total - self.firing)
+        if not ended:
+            return f"{self.firing} firing" if self.firing > 1 else ""
+        return f"{self.firing} firing, {ended} ended" if self.firing else f"{ended} ended"
+
+    @property
+    def owner_name(self) -> str:
+        """The name of whoever acknowledged it; the id of whoever was assigned it; "" for nobody."""
+        covered = self.course.covered if self.status is Status.ACKED else None
+        return (covered.by if covered else "") or self.owner or ""
+
+    @property
+    def resolver_name(self) -> str:
+        """The name of the person or the source that resolved it; "" while it is not resolved."""
+        return (self.course.ended_by or self.resolved_by or "") if self.status is Status.RESOLVED else ""
 
     @property
     def is_flapping(self) -> bool:
@@ -238,6 +266,17 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     def marked(self) -> str:
         """Its number with its marker, as `arguments.IncidentNumber` parses it."""
         return f"{self.id}-{self.mark}"
+
+
+def what_of(title: str) -> str:
+    """The title of an incident of alerts without the sentence at its end: what and where."""
+    return title.partition(": ")[0]
+
+
+def without_what(text: str, title: str) -> str:
+    """A sentence of the timeline where the title stands beside it: without the name that it ends with."""
+    named = f": {what_of(title)}."
+    return text.removesuffix(named) + "." if text.endswith(named) else text
 
 
 def _rank(severity: Severity) -> int:

@@ -69,7 +69,7 @@ class Situation:
     since: datetime  #: when the first of its alerts began to fire
     acknowledged_at: datetime | None = None
     resolved_at: datetime | None = None
-    count: str = ""  #: "3 firing of 5"; "" for an incident without alerts
+    count: str = ""  #: "3 firing, 2 ended"; "" for an incident of one alert, or of none
     description: str = ""  #: of the alert that names it, untrusted, several lines
     facts: Mapping[str, str] = field(default_factory=dict)  #: three to six labels that all of its alerts have
     alerts: tuple[AlertSummary, ...] = ()  #: the first few, firing ones first; empty where there is only one

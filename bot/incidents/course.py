@@ -21,7 +21,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from bot.core.alert import Severity
-from bot.core.incident import EMPTY_COURSE, Coverage, EventType, Incident, Status
+from bot.core.incident import EMPTY_COURSE, Coverage, EventType, Incident, Status, what_of
 from bot.incidents.transitions import AlertsChanged, CourseRules
 from bot.lib.text import spell_duration, spell_list
 
@@ -51,7 +51,7 @@ def covering(incident: Incident, *, by: str, places: Iterable[str], now: datetim
 def forgotten(incident: Incident) -> Incident:
     """The incident without what its alerts did before: a person has ended it, or it begins anew."""
     calmed = with_course(incident, covered=None, reopened_at=(), flapping_since=None, firings=0)
-    return replace(with_course(calmed, unheard=None, fired_on=False), look_at=None)
+    return replace(with_course(calmed, unheard=None, fired_on=False, ended_by=""), look_at=None)
 
 
 def with_further_page(incident: Incident) -> Incident:
@@ -149,7 +149,7 @@ def followed(before: Incident, updated: Incident, alerts: AlertsChanged, now: da
         return replace(updated, look_at=None), ""
     if alerts.fired == alerts.came_back:
         return updated, ""
-    return with_further_page(updated), f"More than what came back fires now{_named(alerts)}."
+    return with_further_page(updated), f"More than what came back fires now{named(alerts, updated.title)}."
 
 
 def _held(before: Incident, updated: Incident, alerts: AlertsChanged, now: datetime) -> Incident:
@@ -171,7 +171,7 @@ def _compared(before: Incident, updated: Incident, alerts: AlertsChanged, now: d
             _worse(known, before, updated),
             _growth(known, updated.firing, alerts.rules),
             _new_place(known, alerts.places),
-            _later(known, alerts, now, flapping=before.is_flapping),
+            _later(known, alerts, now, before),
         )
         if reason
     ]
@@ -213,16 +213,15 @@ def _new_place(known: Coverage, places: Iterable[str]) -> str:
     return f"It fires in {_spell_places(new)} now; {_known_by(known)} for {_spell_places(known.places)}."
 
 
-def _later(known: Coverage, alerts: AlertsChanged, now: datetime, *, flapping: bool) -> str:
+def _later(known: Coverage, alerts: AlertsChanged, now: datetime, before: Incident) -> str:
     """A start that lies ahead is the sender's clock, and is taken as now."""
-    if flapping or alerts.began_last is None:
+    if before.is_flapping or alerts.began_last is None:
         return ""
     began = min(alerts.began_last, now)
     if began <= known.at + alerts.rules.later:
         return ""
-    return (
-        f"An alert began to fire {spell_duration(_minutes(began - known.at))} after {_known_by(known)}{_named(alerts)}."
-    )
+    late, which = spell_duration(_minutes(began - known.at)), named(alerts, before.title)
+    return f"An alert began to fire {late} after {_known_by(known)}{which}."
 
 
 def _known_by(known: Coverage) -> str:
@@ -264,5 +263,6 @@ def _minutes(long: timedelta) -> timedelta:
     return timedelta(minutes=long // timedelta(minutes=1))
 
 
-def _named(alerts: AlertsChanged) -> str:
-    return f": {', '.join(alerts.titles)}" if alerts.titles else ""
+def named(alerts: AlertsChanged, title: str) -> str:
+    """The alerts by name, behind a sentence; "" where they have but the name of the incident, whose title has it."""
+    return f": {', '.join(alerts.titles)}" if alerts.titles and alerts.titles != (what_of(title),) else ""

@@ -48,7 +48,17 @@ from msgspec.structs import replace
 
 from bot.core.alert import Severity
 from bot.core.errors import Rejected
-from bot.core.incident import EMPTY_COURSE, Course, Event, EventType, Incident, IncidentChange, Status, Unheard
+from bot.core.incident import (
+    EMPTY_COURSE,
+    Course,
+    Event,
+    EventType,
+    Incident,
+    IncidentChange,
+    Status,
+    Unheard,
+    what_of,
+)
 from bot.core.incident_marker import micros_of
 from bot.incidents import course
 from bot.incidents.transitions import (
@@ -175,39 +185,35 @@ def _by_alerts(incident: Incident, alerts: AlertsChanged, now: datetime) -> Inci
 def _beginnings(
     incident: Incident, updated: Incident, alerts: AlertsChanged, back: course.Reopening | None
 ) -> Iterator[_Happened]:
+    which = course.named(alerts, updated.title)
     if back is not None:
-        resolved = f"it was resolved by {incident.resolved_by or 'hand'}"
+        resolved = f"it was resolved by {incident.resolver_name or 'hand'}"
         reason = "firing again" if alerts.fired else f"still firing after {resolved}"
         yield (
             back.type,
             alerts.source,
-            f"{course.count_alerts(updated.firing)} {reason}{_named(alerts)}.{back.note}",
+            f"{course.count_alerts(updated.firing)} {reason}{which}.{back.note}",
             "",
         )
     elif alerts.fired:
         yield (
             EventType.ALERTS_FIRED,
             alerts.source,
-            f"{course.count_alerts(alerts.fired)} more firing{_named(alerts)}.",
+            f"{course.count_alerts(alerts.fired)} more firing{which}.",
             "",
         )
     elif alerts.already_ended:
         yield (
             EventType.ALERTS_FIRED,
             alerts.source,
-            f"{course.count_alerts(alerts.already_ended)} reported late, already ended{_named(alerts)}.",
+            f"{course.count_alerts(alerts.already_ended)} reported late, already ended{which}.",
             "",
         )
     if updated.truncated > incident.truncated:
-        yield (
-            EventType.ALERTS_FIRED,
-            alerts.source,
-            f"{alerts.source} left out {course.count_alerts(updated.truncated)}.",
-            "",
-        )
+        yield EventType.ALERTS_FIRED, alerts.source, f"{updated.unsent_clause}.", ""
     alive = incident.status is not Status.RESOLVED or back is not None
     if alive and updated.firing and course.is_worse(incident, updated):
-        yield EventType.SEVERITY_RAISED, alerts.source, f"Now {updated.severity}: {updated.title}", ""
+        yield EventType.SEVERITY_RAISED, alerts.source, _now_severe(incident, updated), ""
 
 
 def _reworded(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
@@ -215,12 +221,18 @@ def _reworded(incident: Incident, updated: Incident, alerts: AlertsChanged) -> I
     if incident.status is Status.RESOLVED or not updated.firing:
         return
     if updated.severity.rank > incident.severity.rank and not incident.is_flapping:
-        yield EventType.SEVERITY_LOWERED, alerts.source, f"Now {updated.severity}: {updated.title}", ""
+        yield EventType.SEVERITY_LOWERED, alerts.source, _now_severe(incident, updated), ""
     elif alerts.retold:
         said = f"It says now: {updated.title}" if updated.title != incident.title else "Its alert has other texts now."
         yield EventType.ALERTS_CHANGED, alerts.source, said, ""
     if alerts.heard_again and incident.course.unheard:
         yield EventType.ALERTS_CHANGED, alerts.source, f"{course.count_alerts(alerts.heard_again)} heard of again.", ""
+
+
+def _now_severe(incident: Incident, updated: Incident) -> str:
+    """The title is named where it is another now, without the sentence at its end: the card has that."""
+    names = f": {what_of(updated.title)}" if updated.title != incident.title else ""
+    return f"Now {updated.severity}, was {incident.severity}{names}."
 
 
 def _ends(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
@@ -291,7 +303,7 @@ def _acked(incident: Incident, transition: Acknowledge, now: datetime) -> Incide
     if incident.status is Status.ACKED and incident.owner == transition.by:
         message = f"{transition.name} still has it, with {course.count_alerts(incident.firing)} firing."
     elif incident.owner and incident.owner != transition.by:
-        message = f"{transition.name} takes it over from {incident.owner}."
+        message = f"{transition.name} takes it over from {transition.owner_name or incident.owner_name}."
     taken = replace(incident, status=Status.ACKED, owner=transition.by)
     taken = course.covering(taken, by=transition.name, places=transition.places, now=now)
     if incident.page_is_due:
@@ -307,16 +319,16 @@ def _unacked(incident: Incident, transition: Unacknowledge, now: datetime) -> In
     if not had and (transition.page_again or not transition.because):
         return IncidentChange(incident=incident)
     because = f": {transition.because.rstrip('.')}" if transition.because else ""
-    whose = "it back" if incident.owner == transition.by else f"back what {incident.owner or 'nobody'} had"
-    returned = f"{transition.name} gave {whose}"
-    told = f"{transition.name}{because}." if because else f"{returned}."
-    happened = [(EventType.UNACKED, transition.by, f"Nobody has it now. {told}", transition.via)]
+    owner = transition.owner_name or incident.owner_name or "nobody"
+    whose = "it back" if incident.owner == transition.by else f"back what {owner} had"
+    told = f"{transition.name} gave {whose}{because}."
+    in_pager = f" {_in_pager(transition.name, transition.because) if because else told}"
+    nobody = f"Nobody has it now.{'' if transition.page_again else in_pager}"
+    happened = [(EventType.UNACKED, transition.by, nobody, transition.via)]
     freed = course.with_course(replace(incident, status=Status.OPEN, owner=None), covered=None)
     if had and transition.page_again:
         freed = course.with_further_page(freed)
-        happened.append(
-            (EventType.PAGED_AGAIN, transition.by, f"{returned}, and it pages again{because}.", transition.via)
-        )
+        happened.append((EventType.PAGED_AGAIN, transition.by, f"{told} It pages again.", transition.via))
     return _changed(freed, now, *happened)
 
 
@@ -326,13 +338,17 @@ def _resolved(incident: Incident, transition: Resolve, now: datetime) -> Inciden
     where = (" in the pager" if transition.human else " by itself") if transition.in_pager else ""
     message = f"{transition.name} resolved it{where}."
     if incident.firing:
-        again = "It opens again, and pages, when they are sent again."
+        again = f"It opens again, and pages, when {'it is' if incident.firing == 1 else 'they are'} sent again."
         message = (
             f"{transition.name} resolved it{where} while {course.count_alerts(incident.firing)} still fired. {again}"
         )
-    done = replace(course.forgotten(incident), status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
-    if incident.firing and transition.in_pager and transition.human:
-        done = course.with_course(done, fired_on=True)
+    named = transition.name if transition.name != transition.by else ""
+    ended = course.with_course(
+        course.forgotten(incident),
+        ended_by=named,
+        fired_on=bool(incident.firing and transition.in_pager and transition.human),
+    )
+    done = replace(ended, status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
     return _changed(done, now, (EventType.RESOLVED, transition.by, message, transition.via))
 
 
@@ -346,7 +362,13 @@ def _reopened(incident: Incident, transition: Reopen, now: datetime) -> Incident
 
 def _assigned(incident: Incident, transition: Assign, now: datetime) -> IncidentChange:
     if transition.to == transition.by and not transition.in_pager:
-        own = Acknowledge(by=transition.by, name=transition.name, via=transition.via, places=transition.places)
+        own = Acknowledge(
+            by=transition.by,
+            name=transition.name,
+            via=transition.via,
+            places=transition.places,
+            owner_name=transition.owner_name,
+        )
         return _acked(incident, own, now)
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
@@ -354,8 +376,16 @@ def _assigned(incident: Incident, transition: Assign, now: datetime) -> Incident
         return IncidentChange(incident=incident)
     given = course.with_course(replace(incident, status=Status.OPEN, owner=transition.to), covered=None)
     because = f": {transition.because.rstrip('.')}" if transition.because else ""
-    message = f"{transition.name} assigned it to {transition.to}{because}."
+    message = f"{transition.name} assigned it to {transition.to_name or transition.to}{because}."
+    if transition.in_pager and transition.because:  # that says already to whom
+        message = _in_pager(transition.name, transition.because)
     return _changed(given, now, (EventType.ASSIGNED, transition.by, message, transition.via))
+
+
+def _in_pager(name: str, what: str) -> str:
+    """What happened in a pager, and whose doing it was; the pager itself is named in it already."""
+    what = what.rstrip(".")
+    return f"{what[:1].upper()}{what[1:]}." if name in what else f"{name}: {what}."
 
 
 def _severity_set(incident: Incident, transition: SetSeverity, now: datetime) -> IncidentChange:
@@ -453,10 +483,6 @@ def _opening(incident: Incident) -> str:
     return f"{incident.title}{more}"
 
 
-def _named(alerts: AlertsChanged) -> str:
-    return f": {', '.join(alerts.titles)}" if alerts.titles else ""
-
-
 def _already_resolved(incident: Incident) -> str:
     when = f" at {incident.resolved_at:%H:%M} UTC" if incident.resolved_at else ""
-    return f"Incident {incident.id} was already resolved by {incident.resolved_by}{when}. Nothing was done."
+    return f"Incident {incident.id} was already resolved by {incident.resolver_name}{when}. Nothing was done."

@@ -7,6 +7,7 @@ messages.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypedDict
 
@@ -46,6 +47,18 @@ class _By(TypedDict):
     via: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the service takes from the settings."""
+
+    #: The places of alerts with these labels, which an acknowledgement covers.
+    places_of: Callable[[Iterable[Mapping[str, str]]], tuple[str, ...]] = lambda _: ()
+    names: Mapping[str, str] = field(default_factory=dict)  #: person's id -> name, for the timeline
+
+
+NOTHING_KNOWN = Known()
+
+
 class IncidentService:
     """Implements `command.IncidentOperations` for one request."""
 
@@ -55,13 +68,11 @@ class IncidentService:
         request: Request,
         subscriptions: Sequence[Subscription],
         add_written: Callable[[Committed], None],
-        places_of: Callable[[Iterable[Mapping[str, str]]], tuple[str, ...]] = lambda _: (),
+        known: Known = NOTHING_KNOWN,
     ) -> None:
-        """`add_written`: called with what each change has written, to act on it after the commit.
-
-        `places_of`: the places of alerts with these labels, which an acknowledgement covers.
-        """
-        self._places_of = places_of
+        """`add_written`: called with what each change has written, to act on it after the commit."""
+        self._names = known.names
+        self._places_of = known.places_of
         self._tx = tx
         self._request = request
         self._by: _By = {"by": request.by.id, "name": request.by.display_name, "via": request.channel}
@@ -87,7 +98,8 @@ class IncidentService:
         if older and not human:
             raise _about_older_page(incident)
         by: _By = {**self._by, "via": ""} if older else self._by
-        return self._change(incident, Acknowledge(**by, human=human, places=self._places(incident)))
+        places, owner = self._places(incident), self._owner_name(incident)
+        return self._change(incident, Acknowledge(**by, human=human, places=places, owner_name=owner))
 
     def unacknowledge(self, incident: Incident, reason: str) -> Incident:
         self._check_age(incident)
@@ -95,9 +107,8 @@ class IncidentService:
             return self.add_note(incident, reason) if reason else incident
         # An acknowledgement that is still on its way there would silence what the pager pages now.
         silenced = self._in_pager and outbox.is_unsent(self._tx, self._request.channel, incident.page_key)
-        return self._change(
-            incident, Unacknowledge(**self._by, because=reason, page_again=silenced or not self._in_pager)
-        )
+        owner, again = self._owner_name(incident), silenced or not self._in_pager
+        return self._change(incident, Unacknowledge(**self._by, because=reason, page_again=again, owner_name=owner))
 
     def resolve(self, incident: Incident) -> Incident:
         self._check_age(incident)
@@ -127,7 +138,15 @@ class IncidentService:
         if self._in_pager and self._was_taken_since(incident):
             return self.add_note(incident, reason) if reason else incident
         places = self._places(incident)
-        given = Assign(**self._by, to=person, because=reason, in_pager=self._in_pager, places=places)
+        given = Assign(
+            **self._by,
+            to=person,
+            to_name=self._names.get(person, ""),
+            owner_name=self._owner_name(incident),
+            because=reason,
+            in_pager=self._in_pager,
+            places=places,
+        )
         return self._change(incident, given)
 
     def set_severity(self, incident: Incident, severity: Severity) -> Incident:
@@ -158,6 +177,9 @@ class IncidentService:
         self._change(
             incident, ActionReported(type=event_type, by=self._request.by.id, text=message, via=self._request.channel)
         )
+
+    def _owner_name(self, incident: Incident) -> str:
+        return self._names.get(incident.owner or "", "")
 
     def _places(self, incident: Incident) -> tuple[str, ...]:
         """Where its alerts fire now."""

@@ -83,6 +83,7 @@ class Acknowledge(Struct, frozen=True, kw_only=True, gc=False):
     via: str
     human: bool = True  #: False for a platform's automation, which never takes an incident from a person
     places: tuple[str, ...] = ()  #: where its alerts fire now
+    owner_name: str = ""  #: of whoever has it now, or was assigned it
 
 
 class Unacknowledge(Struct, frozen=True, kw_only=True, gc=False):
@@ -93,6 +94,7 @@ class Unacknowledge(Struct, frozen=True, kw_only=True, gc=False):
     via: str
     because: str = ""
     page_again: bool = False  #: False where the pager has done that itself
+    owner_name: str = ""  #: of whoever has it now
 
 
 class Resolve(Struct, frozen=True, kw_only=True, gc=False):
@@ -137,6 +139,8 @@ class Assign(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     via: str
     to: str
+    to_name: str = ""
+    owner_name: str = ""  #: of whoever has it now, or was assigned it
     places: tuple[str, ...] = ()  #: where its alerts fire now, for whoever assigns it to themselves
     because: str = ""
     in_pager: bool = False  #: it was assigned in a pager, which pages `to` now, even where that is `by`

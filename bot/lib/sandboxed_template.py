@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from itertools import accumulate, takewhile
 
-from jinja2 import ChainableUndefined, TemplateError, meta, nodes
+from jinja2 import ChainableUndefined, Template, TemplateError, meta, nodes
 from jinja2.exceptions import SecurityError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -22,6 +22,9 @@ _FILTERS = (
 _REFUSED = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block, nodes.Macro, nodes.CallBlock)
 _FORBIDDEN_OPERATORS = frozenset({"*", "**", "%"})
 _PIECES = 2000
+#: With one of these, a template says itself what stands where a value is missing.
+_CHOOSES = (nodes.If, nodes.CondExpr, nodes.Or, nodes.For)
+_DEFAULTS = frozenset({"default", "d"})
 #: What expressions raise.
 _FAILURES = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
@@ -62,12 +65,25 @@ class SandboxedTemplate:
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
             raise BadTemplate(f"uses {name}, which there is not; {hint}")
 
+        chooses = any(parsed.find_all(_CHOOSES)) or any(one.name in _DEFAULTS for one in parsed.find_all(nodes.Filter))
+        #: What is left of it where all of its values are missing; None where that may be meant.
+        self._empty = None if chooses or not meta.find_undeclared_variables(parsed) else _left_of(self._template)
+
     def render(self, values: Mapping[str, object], most: int) -> str:
         """The text, of at most `most` characters. Raises `BadTemplate` where these values cannot be put into it."""
         try:
             pieces = [piece for _, piece in zip(range(_PIECES), self._template.generate(values), strict=False)]
         except _FAILURES as error:
             raise BadTemplate(f"cannot be filled in: {error}") from None
+        if self._empty is not None and "".join(pieces) == self._empty:
+            raise BadTemplate("names only values that this alert does not have")
         lengths = accumulate(map(len, pieces))
         fitting = sum(1 for _ in takewhile(lambda length: length < most, lengths))
         return "".join(pieces[: fitting + 1])[:most].strip()
+
+
+def _left_of(template: Template) -> str | None:
+    try:
+        return template.render({})
+    except _FAILURES:
+        return None

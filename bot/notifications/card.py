@@ -81,7 +81,7 @@ def _situation(
     on_call = settings.on_call(incident.service, channel) if incident.status is not Status.RESOLVED else ()
     covered = incident.course.covered
     rows = [_summary(one, text, settings.place_order) for one, text in zip(shown, told.each, strict=True)]
-    several = len(shown) > 1
+    several = len({one.fingerprint for one in shown}) > 1 and incident.status is not Status.RESOLVED
     return Situation(
         headword=_headword(incident),
         holder=holder(incident, settings.names, on_call),
@@ -89,7 +89,7 @@ def _situation(
         since=min((one.starts_at for one in shown), default=incident.opened_at),
         acknowledged_at=covered.at if covered and incident.status is Status.ACKED else None,
         resolved_at=incident.resolved_at,
-        count=f"{incident.firing} firing of {incident.total}" if incident.total else "",
+        count="" if incident.is_flapping else incident.count_words,
         description=_description(incident, lead, settings) if lead else "",
         facts=_facts(incident, key_labels(told.common, settings.place_order), lead),
         alerts=tuple(rows[:_SHOWN]) if several else (),
@@ -155,7 +155,7 @@ def _notes(incident: Incident, lead: AlertView | None, runs: Sequence[RunStatus]
     if incident.is_flapping:
         yield incident.firing_words.capitalize()
     if incident.truncated:
-        yield f"{incident.truncated} more alerts were not sent by {incident.source}"
+        yield incident.unsent_clause
     counts = run_state.count_unfinished(runs)
     if counts:
         yield f"Runs: {counts}. Details: `runs`"
@@ -194,12 +194,12 @@ def _headword(incident: Incident) -> str:
 def holder(incident: Incident, names: Mapping[str, str], on_call: Sequence[Contact] = ()) -> str:
     """Who has it, or that nobody has."""
     called = f"; on call: {spell_list((one.name for one in on_call), 'and')}" if on_call else ""
-    owner = names.get(incident.owner or "", incident.owner)
+    owner = names.get(incident.owner or "", incident.owner_name)
     match incident.status:
         case Status.ACKED:
             return f"{owner} has it"
         case Status.RESOLVED:
-            return f"resolved by {names.get(incident.resolved_by or '', incident.resolved_by)}"
+            return f"resolved by {names.get(incident.resolved_by or '', incident.resolver_name)}"
         case _ if owner:
             return f"assigned to {owner}, who has not acknowledged it{called}"
         case _:

@@ -119,10 +119,24 @@ def telling(alerts: Sequence[Labels], order: Sequence[str] = PLACE_ORDER) -> Tel
     differing = [name for name in names if name not in common]
     if len({labels.get("alertname") for labels in alerts}) > 1:
         differing.insert(0, "alertname")
-    return Telling(common, tuple(_told(labels, differing, order) for labels in alerts))
+    return Telling(common, _short([_told(labels, differing, order) for labels in alerts]))
 
 
-def _told(labels: Labels, differing: Sequence[str], order: Sequence[str]) -> str:
+def _short(each: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The first words of each. Where several begin alike: the first word, then those that not all of these have."""
+    alike: dict[tuple[str, ...], list[Sequence[str]]] = {}
+    for words in each:
+        alike.setdefault(tuple(words[:_TELLING]), []).append(words)
+    shared = {head: set(several[0]).intersection(*several) for head, several in alike.items()}
+    short = []
+    for words in each:
+        head = tuple(words[:_TELLING])
+        apart = [word for word in words[1:] if word not in shared[head]]
+        short.append(" ".join([words[0], *apart][:_TELLING] if apart else head))
+    return tuple(short)
+
+
+def _told(labels: Labels, differing: Sequence[str], order: Sequence[str]) -> list[str]:
     """A place is known by its value; any other label needs its name. A weaker label gives way to a better one."""
     have = [name for name in differing if labels.get(name)]
     places = placed_labels({name: labels[name] for name in have} | {"job": labels.get("job", "")}, order)
@@ -130,7 +144,7 @@ def _told(labels: Labels, differing: Sequence[str], order: Sequence[str]) -> str
     told = [labels["alertname"]] if "alertname" in have else []
     told += dict.fromkeys(list(places.values()))
     told += [f"{name}={cut(labels[name], _VALUE_LENGTH)}" for name in have if name not in {*order, "alertname"}]
-    return " ".join(told[:_TELLING])
+    return told
 
 
 def key_labels(common: Labels, order: Sequence[str] = PLACE_ORDER) -> dict[str, str]:

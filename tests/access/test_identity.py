@@ -84,7 +84,7 @@ def test_a_second_person_takes_it_over_and_the_story_says_from_whom(house: House
     house.says("ack 1", by=BO)
 
     assert house.incident().owner == "bo"
-    assert house.story()[-1].text == "Bo takes it over from ana."
+    assert house.story()[-1].text == "Bo takes it over from Ana."
 
 
 def test_in_an_incidents_thread_the_number_may_be_left_out(house: House) -> None:
@@ -127,7 +127,7 @@ def test_a_resolved_incident_cannot_be_acked_and_the_answer_says_by_whom_and_whe
 
     reply = house.says("ack 1")
 
-    assert reply.text == "Incident 1 was already resolved by bo at 12:00 UTC. Nothing was done."
+    assert reply.text == "Incident 1 was already resolved by Bo at 12:00 UTC. Nothing was done."
 
 
 def test_resolving_what_still_fires_says_so(house: House) -> None:
@@ -138,7 +138,7 @@ def test_resolving_what_still_fires_says_so(house: House) -> None:
         == "Incident 1 is resolved. Alerts that still fire: 1. It opens again if they keep firing."
     )
     assert house.story()[-1].text == (
-        "Ana resolved it while 1 alert still fired. It opens again, and pages, when they are sent again."
+        "Ana resolved it while 1 alert still fired. It opens again, and pages, when it is sent again."
     )
 
 
@@ -149,7 +149,7 @@ def test_the_list_is_worst_first_and_says_who_has_what(house: House) -> None:
 
     assert house.says("incidents").text.splitlines() == [
         "#2 critical open: Down (1 firing)",
-        "#1 warning acknowledged, ana has it: Slow (1 firing)",
+        "#1 warning acknowledged, Ana has it: Slow (1 firing)",
     ]
 
 

@@ -43,7 +43,7 @@ def test_a_repeat_after_it_was_resolved_by_hand_reopens_it_once_and_counts_nothi
 
     assert (soon, later) == ("duplicate", "duplicate")
     assert told(house) == [EventType.OPENED, EventType.RESOLVED, EventType.REOPENED]
-    assert "still firing after it was resolved by ana" in house.story()[-1].text
+    assert "still firing after it was resolved by Ana" in house.story()[-1].text
     assert (house.incident().firing, house.incident().total, len(house.incidents())) == (1, 1, 1)
 
 

@@ -45,7 +45,7 @@ def test_when_the_critical_alert_ends_and_a_warning_fires_on_the_severity_eases_
 
     assert shown(house) == (Severity.WARNING, "Slow", Status.OPEN)
     assert told(house)[-2:] == [EventType.ALERTS_ENDED, EventType.SEVERITY_LOWERED]
-    assert house.story()[-1].text == "Now warning: Slow"
+    assert house.story()[-1].text == "Now warning, was critical: Slow."
     assert house.incident().worst is Severity.CRITICAL
     assert pages(house) == [EventType.OPENED]
 

@@ -63,7 +63,7 @@ def test_mine_are_those_i_have_and_those_of_services_that_i_am_on_call_for(house
     assert reply.text.splitlines()[:5] == [
         "Overview for Ana",
         "Your unresolved incidents: 2",
-        "#1 critical acknowledged, ana has it: webDown web (1 firing)",
+        "#1 critical acknowledged, Ana has it: webDown web (1 firing)",
         "#2 warning open: apiDown api (1 firing)",
         "Other unresolved incidents: 1; `incidents` lists all.",
     ]

@@ -48,12 +48,42 @@ def test_who_was_assigned_is_shown_and_has_it_only_after_their_ack(house: House)
 
     reply = house.says("assign 1 @bo")
 
-    assert reply.text == "Incident 1 is assigned to bo; it stays open until they acknowledge it."
+    assert reply.text == "Incident 1 is assigned to Bo; it stays open until they acknowledge it."
     assert (house.incident().status, house.incident().owner) == (Status.OPEN, "bo")
-    assert house.says("incidents").text == "#1 critical open, assigned to bo: HighErrorRate (1 firing)"
-    assert house.says("assign 1 bo").text == "Incident 1 is already assigned to bo; it is open."
+    assert house.story()[-1].text == "Ana assigned it to Bo."
+    assert house.says("incidents").text == "#1 critical open, assigned to Bo: HighErrorRate (1 firing)"
+    assert house.says("assign 1 bo").text == "Incident 1 is already assigned to Bo; it is open."
     assert house.says("ack 1", by=BO).text == "Incident 1 is yours: HighErrorRate"
     assert house.story()[-1].text == "Bo has it."
+
+
+def test_what_was_assigned_to_one_and_taken_by_another_is_told_by_name(house: House) -> None:
+    house.hears(alert())
+    house.says("assign 1 bo")
+
+    house.says("ack 1")
+
+    assert house.story()[-1].text == "Ana takes it over from Bo."
+
+
+def test_what_one_gives_back_for_another_is_told_by_name_and_no_sentence_twice(house: House) -> None:
+    house.hears(alert())
+    house.says("ack 1")
+
+    house.says("unack 1 because she is on a train", by=BO)
+
+    assert [event.text for event in house.story()[-2:]] == [
+        "Nobody has it now.",
+        "Bo gave back what Ana had: she is on a train. It pages again.",
+    ]
+
+
+def test_where_no_service_is_known_a_page_loses_none_of_its_words(house: House) -> None:
+    reply = house.says("page checkout hangs")
+
+    assert reply.text.splitlines()[0] == "Incident 1 is open and pages: checkout hangs"
+    assert house.incident(1).service is None
+    assert house.says("incidents").text == "#1 critical open: checkout hangs"
 
 
 @pytest.mark.parametrize("whom", ["me", "ana", "@U1"])

@@ -64,7 +64,7 @@ def test_thirty_cycles_of_two_minutes_are_one_incident_that_is_told_of_once(hous
     told = lines(house)
     assert [one for one in told if "flapping" in one] == [
         (
-            "incident.reopened: 1 alert firing again: Flaky. It is flapping: 4 times in 6 min. It stays open, and pages"
+            "incident.reopened: 1 alert firing again. It is flapping: 4 times in 6 min. It stays open, and pages"
             " no more for each firing, until nothing has fired for 15 min."
         ),
         "incident.resolved: Nothing has fired for 15 min. It was flapping: 30 times in 59 min.",

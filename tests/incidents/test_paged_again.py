@@ -147,7 +147,7 @@ def test_a_firing_that_began_days_after_the_ack_without_an_end_in_between_pages_
     house.hears(alert("Disk", starts_at=house.clock.at))
     house.hears(alert("Disk", starts_at=house.clock.at))
 
-    assert news(house) == ["An alert began to fire 3 d after Ana acknowledged it: Disk."]
+    assert news(house) == ["An alert began to fire 3 d after Ana acknowledged it."]
     assert pages(house) == [EventType.OPENED, EventType.ACKED, EventType.PAGED_AGAIN]
     assert house.incident().firing == 1
 

@@ -17,7 +17,9 @@ def rendered(text: str, most: int = 100, **values: object) -> str:
     ("template", "text"),
     [
         ("{{ name }} {{ labels.pod }}", "Down a-1"),
-        ("{{ labels.node }}|{{ labels.a.b.c }}", "|"),
+        ("{{ name }}|{{ labels.a.b.c }}", "Down|"),
+        ("{{ labels.node | default('no node') }}", "no node"),
+        ("See the wiki", "See the wiki"),
         ("{{ labels.node or 'no node' | upper }}", "NO NODE"),
         ("{% if labels.pod %}pod {{ labels['pod'] }}{% endif %}", "pod a-1"),
         ("{% for key, value in labels | dictsort %}{{ key }}={{ value }} {% endfor %}", "pod=a-1"),
@@ -26,6 +28,11 @@ def rendered(text: str, most: int = 100, **values: object) -> str:
 )
 def test_a_template_is_filled_with_what_there_is_and_what_is_missing_is_empty(template: str, text: str) -> None:
     assert rendered(template) == text
+
+
+def test_a_template_of_which_only_the_frame_is_left_is_refused() -> None:
+    with pytest.raises(BadTemplate, match="names only values that this alert does not have"):
+        rendered("{{ labels.node }} at {{ labels.rack | upper }}")
 
 
 @pytest.mark.parametrize(

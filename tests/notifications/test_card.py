@@ -26,7 +26,7 @@ def test_a_card_says_how_bad_what_where_since_when_who_and_what_to_do() -> None:
     assert card.title == "#7 KubePodCrashLooping payments/cart-0: Pod is crash looping."
     assert card.lines == (
         "CRITICAL: nobody has it yet; on call: Ana Lima",
-        "1 firing of 1, since 2026-11-23 12:00 UTC",
+        "Since 2026-11-23 12:00 UTC",
         "Container app restarts every 40 s.",
         "namespace: payments, pod: cart-0",
         "Runbook: https://runbooks.example.com/loop",
@@ -45,7 +45,7 @@ def test_several_alerts_are_listed_by_what_tells_them_apart_and_the_one_that_nam
 
     told = situation(incident_card(replace(OPEN, firing=8, total=9), SETTINGS, alerts=pods))
 
-    assert told.count == "8 firing of 9"
+    assert told.count == "8 firing, 1 ended"
     assert told.alerts[0] == AlertSummary(text="cart-0", firing=True, since=NOON, value="0 restarts")
     assert [one.text for one in told.alerts] == ["cart-0", "cart-7", "cart-6", "cart-5", "cart-4"]
     assert told.more == 3
@@ -63,7 +63,7 @@ def test_alerts_that_have_ended_are_not_listed_beside_those_that_fire() -> None:
 def test_the_value_of_a_single_alert_and_what_the_source_left_out_are_said() -> None:
     told = situation(incident_card(replace(ONE, truncated=900), SETTINGS, alerts=[pod(0, value="97 %")]))
 
-    assert told.notes == ("Value: 97 %", "900 more alerts were not sent by am")
+    assert told.notes == ("Value: 97 %", "900 more alerts were not sent by am: its `max_alerts` is too low")
 
 
 def test_an_acknowledged_incident_says_who_has_it() -> None:
@@ -80,7 +80,7 @@ def test_a_resolved_incident_says_by_whom_and_offers_and_calls_nobody() -> None:
 
     assert card.lines[:3] == (
         "RESOLVED (critical): resolved by alertmanager",
-        "0 firing of 2, since 2026-11-23 12:00 UTC",
+        "2 ended, since 2026-11-23 12:00 UTC",
         "Resolved 2026-11-23 12:00 UTC",
     )
     assert (card.buttons, card.confirm, situation(card).on_call) == ({}, {}, ())

@@ -106,6 +106,16 @@ def test_a_group_of_several_names_says_which_alert_it_is() -> None:
     assert telling(both).common == {"instance": "a:1"}
 
 
+def test_alerts_of_one_place_stay_apart_beside_an_alert_of_another() -> None:
+    pods = [
+        {"alertname": "Looping", "cluster": "eu", "namespace": "prod", "deployment": "api", "pod": f"api-{number}"}
+        for number in range(2)
+    ]
+    other = {"alertname": "NotReady", "namespace": "stage", "pod": "x"}
+
+    assert telling([*pods, other]).each == ("Looping api-0", "Looping api-1", "NotReady stage x")
+
+
 def test_a_single_alert_needs_nothing_to_tell_it_apart() -> None:
     assert telling([{"alertname": "Down", "instance": "a:1"}]).each == ("",)
     assert telling([]).each == ()

@@ -61,3 +61,13 @@ def test_a_template_that_fails_loses_no_alert_and_is_logged_once(
     assert sorted(one.title for one in house.incidents()) == ["Down", "Slow"]
     assert [record.message for record in caplog.records].count("template not used") == 1
     house.close()
+
+
+def test_a_title_of_values_that_the_alert_does_not_have_is_the_usual_one(store_url: str) -> None:
+    titled = Templates(of_sources={("alertmanager", TITLE): render("{{ labels.team }} at {{ labels.rack }}")})
+    house = House(store_url, rules=AlertRules(severities=SEVERITIES, templates=titled))
+
+    house.hears(alert("Down"))
+
+    assert house.incident().title == "Down"
+    house.close()

@@ -61,7 +61,8 @@ def _report(
     yield f"title     {incident.title}"
     yield f"severity  {incident.severity}"
     yield f"service   {incident.service or 'none of the settings matches'}"
-    yield f"alerts    {incident.firing} firing of {incident.total}, in one incident with the key {incident.key}"
+    count = incident.count_words or incident.firing_words
+    yield f"alerts    {count}, in one incident with the key {incident.key}"
     for path, reason in batch.rejected:
         yield f"not read  {path}: {reason}"
     cards = build_card_settings(settings)

@@ -15,7 +15,7 @@ from bot.chatops.registry import RequestParts
 from bot.core.command import Overview, PageReach
 from bot.core.incident import Incident
 from bot.core.incident_detail import IncidentDetail
-from bot.incidents.service import IncidentService
+from bot.incidents.service import IncidentService, Known
 
 #: Verbs that need no permission of their own on one's own runs; being allowed to run some action is enough.
 OWN_RUN_VERBS = ("undo", "keep")
@@ -35,7 +35,7 @@ class RequestContext:
             unit.request,
             shared.break_glass.subscriptions,
             unit.add_written,
-            shared.break_glass.rules.places,
+            Known(places_of=shared.break_glass.rules.places, names=shared.cards.names),
         )
         self.plans = PlanService(unit, shared)
         self.runs = RunService(unit, self.incidents)
@@ -48,6 +48,9 @@ class RequestContext:
 
     def get_page_reach(self, incident: Incident) -> PageReach:
         return page_reach(incident, self._subscriptions, self._authorizer.policy, self._cards, self._unit.request.by)
+
+    def get_name(self, person: str) -> str:
+        return self._cards.names.get(person, person)
 
     def get_overview(self, limit: int) -> Overview:
         return home.home_view(self._unit.tx, self._authorizer, self._unit.request, self._registry.risks, limit)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
-from bot.core.incident import Event, EventType
+from bot.core.incident import Event, EventType, without_what
 from bot.core.message import Notification
 from bot.lib.code_spans import quoted
 from bot.lib.open_links import can_open
@@ -20,13 +20,8 @@ from bot.notifications.alert_texts import name_of
 from bot.notifications.places import PLACE_ORDER, placed_labels, where
 
 #: Whoever is woken a second time is told why in the line that their phone shows.
-_WITH_REASON = frozenset({EventType.REOPENED, EventType.PAGED_AGAIN})
+_WITH_REASON = frozenset({EventType.REOPENED, EventType.PAGED_AGAIN, EventType.SEVERITY_RAISED})
 _REASON_MOST = 300
-_STATES = {
-    EventType.REOPENED: "reopened",
-    EventType.SEVERITY_RAISED: "now {severity}",
-    EventType.PAGED_AGAIN: "paged again",
-}
 
 _SUMMARY_MOST = 1024  # PagerDuty's own limit, in characters.
 _TEXT_MOST, _NAME_MOST = 500, 100
@@ -89,17 +84,22 @@ def _where(notification: Notification) -> dict[str, str]:
 
 
 def _summary(notification: Notification, event: Event) -> str:
-    """What, where and how many fire. A person's page has no alert: its service says where."""
+    """What and where, how many where there are several, and why it pages again where it does.
+
+    A person's page has no alert: its service says where.
+    """
     incident = notification.incident
-    told = [_STATES[event.type].format(severity=incident.severity.value)] if event.type in _STATES else []
-    told += [f"{incident.firing} firing"] if incident.total else []
-    state = f": {', '.join(told)}" if told else ""
+    count = f" ({incident.firing} firing)" if incident.firing > 1 else ""
+    title = notification.summary or incident.title
+    if not incident.total and incident.service and incident.service not in title:
+        title = f"{incident.service}: {title}"
+    state = ""
     if event.type in _WITH_REASON:
-        state += f". {_shown(event.text, _REASON_MOST)}"
-    what = notification.summary or incident.title
-    if not incident.total and incident.service and incident.service not in what:
-        what = f"{incident.service}: {what}"
-    return (_shown(what, _SUMMARY_MOST - len(state)).rstrip(".") or "(no title)") + state
+        state = f". {_shown(without_what(event.text, incident.title), _REASON_MOST)}"
+    shown = _shown(title, _SUMMARY_MOST - len(count) - len(state))
+    if state or count:
+        shown = shown.rstrip(".")
+    return (shown or "(no title)") + count + state
 
 
 def _details(notification: Notification, event: Event) -> dict[str, Any]:
@@ -108,10 +108,11 @@ def _details(notification: Notification, event: Event) -> dict[str, Any]:
     details: dict[str, Any] = {
         "incident": incident.id,
         "title": _shown(incident.title, _TEXT_MOST),
-        "what happened": _shown(event.text, _TEXT_MOST),
-        "firing": incident.firing,
-        "alerts so far": incident.total,
     }
+    if not event.text.startswith(incident.title):
+        details["what happened"] = _shown(event.text, _TEXT_MOST)
+    if incident.total:
+        details |= {"firing": incident.firing, "alerts so far": incident.total}
     if incident.truncated:
         details["alerts not sent by the source"] = incident.truncated
     if situation is None:

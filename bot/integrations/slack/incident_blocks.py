@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from bot.core.incident import Incident, Status
+from bot.core.incident import Incident, Status, what_of, without_what
 from bot.core.message import AlertSummary, Card, Contact, Situation
 from bot.integrations.slack.blocks import (
     LABEL_LENGTH,
@@ -82,10 +82,10 @@ def first_line(card: Card, told: Situation) -> str:
 
 def line_notice(incident: Incident, card: Card, line: str) -> str:
     """A line of the thread, behind state, what and where."""
-    what = incident.title.partition(": ")[0] if incident.total else ""
+    what = what_of(incident.title) if incident.total else ""
     what = one_line(what if " " in what else incident.title)  # a title of a template may begin in another way
     head = f"{state_mark(card)} #{incident.id} {_squeezed(what, _LEAST_WHAT)}"
-    return quoted(escape(f"{head} · {one_line(line)}"))
+    return quoted(escape(f"{head} · {one_line(without_what(line, incident.title))}"))
 
 
 def mentions(contacts: Sequence[Contact]) -> str:
@@ -114,7 +114,7 @@ def _state(card: Card, told: Situation, *, call: bool) -> str:
         lines[0] += f" since {_date(told.acknowledged_at)}"
     if named:
         lines.append(f"On call: {mentions(told.on_call) if call else escape(named, _WHO)}")
-    lines.append(" · ".join(filter(None, [f"Began {_date(told.since)}", escape(told.count)])))
+    lines.append(" · ".join(filter(None, [f"Began {_date(told.since)}", escape(told.count, _WHO)])))
     return "\n".join(lines)
 
 

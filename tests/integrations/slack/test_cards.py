@@ -26,7 +26,7 @@ def test_a_card_is_posted_with_its_buttons_and_a_line_for_the_phone(fake: FakeSl
     message = fake.message(str(ref))
     assert ref == f"C1:{message.ts}"
     assert message.text == "🔴 CRITICAL #42 HighLatency · nobody has it yet"
-    assert "3 firing of 5" in message.shown
+    assert "3 firing, 2 ended" in message.shown
     assert message.buttons["Acknowledge"]["value"] == f"ack {INCIDENT.marked}"
     assert message.buttons["Open the board"]["url"] == CARD.link
     assert message.metadata == {

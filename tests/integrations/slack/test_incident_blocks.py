@@ -30,7 +30,7 @@ TOLD = Situation(
     holder="nobody has it yet; on call: Ana",
     summary="Pod is crash looping.",
     since=NOON,
-    count="8 firing of 9",
+    count="8 firing, 1 ended",
     description="It restarts every 40 s.\nSee https://wiki.test/a?b=1&c=2",
     facts={"namespace": "payments"},
     alerts=(AlertSummary(text="cart-0", firing=True, since=NOON, value="7 restarts"),),
@@ -66,7 +66,7 @@ def test_the_parts_of_an_open_card_stand_in_the_order_in_which_they_are_needed()
 
     assert texts(blocks) == [
         "🔴 #42 KubePodCrashLooping payments/cart-0",
-        f"*CRITICAL* · nobody has it yet\nOn call: Ana\nBegan {DATE} · 8 firing of 9",
+        f"*CRITICAL* · nobody has it yet\nOn call: Ana\nBegan {DATE} · 8 firing, 1 ended",
         "Pod is crash looping.",
         "> It restarts every 40 s.\n> See <https://wiki.test/a?b=1&amp;c=2>",
         "• `cart-0` 7 restarts\nand 7 more: `show 42`",

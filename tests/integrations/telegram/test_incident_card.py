@@ -61,7 +61,7 @@ def test_an_open_incident_can_be_acted_on_by_somebody_who_was_asleep() -> None:
     assert told(card, mention=True).splitlines() == [
         "<b>🔴 CRITICAL #7 KubePodCrashLooping payments/cart-0: Pod is crash looping.</b>",
         'nobody has it yet; on call: <a href="tg://user?id=1001">Ana Lima</a>',
-        "1 firing of 1, since 23 Nov 12:00 UTC",
+        "since 23 Nov 12:00 UTC",
         "<blockquote>Container app restarts every 40 s.</blockquote>",
         "namespace: <code>payments</code>",
         "pod: <code>cart-0</code>",
@@ -84,7 +84,7 @@ def test_several_alerts_are_listed_and_the_rest_is_a_command_away() -> None:
 
     assert lines[-7:] == [
         "• cart-0", "• cart-1", "• cart-2", "• cart-3", "• cart-4", "and 2 more: <code>show 7</code>",
-        "900 more alerts were not sent by am",
+        "900 more alerts were not sent by am: its <code>max_alerts</code> is too low",
     ]  # fmt: skip
 
 

@@ -45,7 +45,7 @@ MESSAGES = {
     "KubePersistentVolumeFillingUp": """\
 🔴 CRITICAL #42 KubePersistentVolumeFillingUp db/data-pg-0: A volume is filling up.
 nobody has it yet; on call: Ana Lima
-1 firing of 1, since 24 Nov 03:02 UTC
+since 24 Nov 03:02 UTC
 The volume claimed by data-pg-0 in the namespace db is only 2.8% free.
 namespace: db
 persistentvolumeclaim: data-pg-0
@@ -53,7 +53,7 @@ node: ip-10-0-1-2""",
     "NodeFilesystemAlmostOutOfSpace": """\
 🔴 CRITICAL #42 NodeFilesystemAlmostOutOfSpace 10.0.3.7:9100 /dev/nvme0n1p1 /var: Less than 3% of a disk is free.
 nobody has it yet; on call: Ana Lima
-2 firing of 2, since 24 Nov 02:23 UTC
+2 firing, since 24 Nov 02:23 UTC
 /dev/nvme0n1p1 at /var of 10.0.3.7:9100 has only 2.41% of its space left.
 device: /dev/nvme0n1p1
 mountpoint: /var
