@@ -165,6 +165,7 @@ def _compared(before: Incident, updated: Incident, alerts: AlertsChanged, now: d
     known = before.course.covered
     if known is None:  # it was acknowledged by an earlier version: what fires now is taken as known
         known = Coverage(at=now, firing=before.firing, places=alerts.places, by=before.owner or "")
+    known = replace(known, at=min(known.at, now))  # the clock may have gone back since
     reasons = [
         reason
         for reason in (

@@ -121,6 +121,18 @@ class Reader:
         )
         return [alert_of(row) for row in rows]
 
+    def firing_in_groups(self, source: str, prefix: str, limit: int = 500) -> list[Alert]:
+        """Firing alerts of that source's unresolved incidents whose group's key begins with `prefix`."""
+        rows = self.sql.rows(
+            f"SELECT {SELECT_ALERT} WHERE a.firing = 1 AND i.status <> 'resolved' AND i.source = ?"
+            " AND substr(i.key, 1, ?) = ? ORDER BY a.id LIMIT ?",
+            source,
+            len(prefix),
+            prefix,
+            limit,
+        )
+        return [alert_of(row) for row in rows]
+
     def events(self, incident_id: int, limit: int = 1000) -> list[tuple[int, Event]]:
         """(id, event), oldest first; of a longer timeline, the newest `limit`."""
         rows = self.sql.rows(
