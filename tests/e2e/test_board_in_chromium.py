@@ -72,7 +72,7 @@ def test_acknowledge_is_one_press_and_resolve_asks_once_while_alerts_fire(house:
     acked = house.incident(number)
     resolve = find(board, f"{card(number)} [data-words^='resolve {number}-']")
     resolve.click()
-    asked = (resolve.text, resolve.get_attribute("aria-label"), house.incident(number)["status"])
+    asked = (resolve.text, resolve.get_attribute("aria-label") or "", house.incident(number)["status"])
     resolve.click()
     wait_for(lambda: board.find_elements(By.CSS_SELECTOR, f"#resolved {card(number)}"))
 
