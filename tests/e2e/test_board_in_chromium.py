@@ -64,16 +64,22 @@ def test_an_incident_appears_without_a_reload(house: WebHouse, board: WebDriver)
     assert board.execute_script("return window.sameDocument") is True
 
 
-def test_acknowledge_and_resolve_are_one_press_each_and_the_state_is_shown(house: WebHouse, board: WebDriver) -> None:
+def test_acknowledge_is_one_press_and_resolve_asks_once_while_alerts_fire(house: WebHouse, board: WebDriver) -> None:
     number = house.fire("Pressed")
 
     find(board, f"{card(number)} [data-words^='ack {number}-']").click()
     wait_for(lambda: "local has it" in text(board, card(number)))
     acked = house.incident(number)
-    find(board, f"{card(number)} [data-words^='resolve {number}-']").click()
+    resolve = find(board, f"{card(number)} [data-words^='resolve {number}-']")
+    resolve.click()
+    asked = (resolve.text, resolve.get_attribute("aria-label") or "", house.incident(number)["status"])
+    resolve.click()
     wait_for(lambda: board.find_elements(By.CSS_SELECTOR, f"#resolved {card(number)}"))
 
     assert (acked["status"], acked["owner"]) == ("acknowledged", "local")
+    assert asked[0] == "1 alert still fires. Resolve?"
+    assert asked[1].startswith("1 alert still fires. Resolve?: incident")
+    assert asked[2] == "acknowledged"
     assert house.incident(number)["status"] == "resolved"
     assert board.find_elements(By.CSS_SELECTOR, f"#open {card(number)}") == []
 

@@ -6,6 +6,8 @@ const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f\u061c\u200e\u200f\u200b\u20
 const JOINERS = /[\u200c\u200d]{2,}/g;
 const PILED = /((?:[\u200c\u200d]?\p{M}){3})(?:[\u200c\u200d]?\p{M})+/gu;
 
+const ASKED_MS = 10000; // how long a second press of Resolve counts as a yes
+
 /** The text without control characters, direction marks (which can make a label look like another) and piled marks. */
 export function plain(text) {
   return String(text ?? "").replace(INVISIBLE, "").replace(JOINERS, "\u200d").replace(PILED, "$1");
@@ -146,8 +148,25 @@ export function buttons(incident, act) {
   const row = make("div", { class: "acts" });
   const name = `incident ${incident.id}, ${plain(incident.title)}`;
   if (incident.status === "open") row.append(button("Acknowledge", `ack ${incident.id}-${incident.mark}`, "act first", name, act));
-  row.append(button("Resolve", `resolve ${incident.id}-${incident.mark}`, "act", name, act));
+  const once = incident.firing ? askFirst(incident, name, act) : act;
+  row.append(button("Resolve", `resolve ${incident.id}-${incident.mark}`, "act", name, once));
   return row;
+}
+
+/** What fires on opens again and pages, so the first press says so, and a second one within a few seconds resolves. */
+function askFirst(incident, name, act) {
+  let until = 0;
+  const say = (element, label) => {
+    element.textContent = label;
+    element.setAttribute("aria-label", `${label}: ${name}`);
+  };
+  return (words, element) => {
+    if (Date.now() < until) return act(words, element);
+    until = Date.now() + ASKED_MS;
+    say(element, incident.firing === 1 ? "1 alert still fires. Resolve?" : `${incident.firing} alerts still fire. Resolve?`);
+    setTimeout(() => say(element, "Resolve"), ASKED_MS);
+    return null;
+  };
 }
 
 export function button(label, words, kind, about, act) {

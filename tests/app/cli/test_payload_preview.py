@@ -61,7 +61,8 @@ def test_each_channel_shows_the_title_the_card_and_the_page(settings: Path, caps
 @pytest.mark.parametrize(
     ("template", "why"),
     [
-        ("{{ name.__class__ }}{{ labels.nosuch }}", "it gives no text"),
+        ("{{ name.__class__ }}{{ labels.nosuch }}", "names only values that this alert does not have"),
+        ("{% if labels.nosuch %}x{% endif %}", "it gives no text"),
         ("{{ (name | int) / 0 }}", "cannot be filled in"),
     ],
 )
