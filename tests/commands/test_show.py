@@ -64,7 +64,7 @@ def test_the_first_lines_say_what_where_how_bad_who_has_it_and_since_when(house:
     assert sections(house)[0] == [
         "#1 KubePodCrashLooping prod-eu/payments/checkout-a: Pod is crash looping.",
         "ACKNOWLEDGED (warning): Ana has it",
-        "2 firing of 2, since 12:00 UTC (23 min ago)",
+        "2 firing, since 12:00 UTC (23 min ago)",
     ]
 
 

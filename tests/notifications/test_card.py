@@ -98,7 +98,7 @@ def test_what_pages_again_asks_for_another_acknowledgement_and_dates_none() -> N
 
     told = situation(incident_card(again, SETTINGS, alerts=[pod(0)]))
 
-    assert told.notes == ("More has happened since it was acknowledged: acknowledge it again",)
+    assert told.notes[0] == "More has happened since it was acknowledged: acknowledge it again"
     assert (told.holder, told.acknowledged_at) == ("Zoe has it", None)
 
 
