@@ -60,7 +60,7 @@ class PageSubject:
         if word.lower() == _ANYONE and not self._is_service(word, slot):
             tokens.take(len(word))
             return ""
-        if not known and "/" not in word:  # where no service is known, it is the first word of the text
+        if not known and not {"/", '"'} & set(word):  # where no service is known, it is the first word of the text
             return ""
         try:
             return Name(of="service").parse(tokens, slot)
@@ -126,19 +126,20 @@ class PageCommand:
         about = None if args.incident is None else context.incidents.get(args.incident)
         service = about.service if about else args.service or None
         opened = context.incidents.page(args.text, service=service, about=about)
-        return Reply(text="\n".join(_lines(opened, context.get_page_reach(opened))))
+        said = opened.title.removeprefix(f"{request.by.display_name}: ")
+        return Reply(text="\n".join(_lines(opened, said, context.get_page_reach(opened))))
 
 
-def _lines(opened: Incident, reach: PageReach) -> Iterator[str]:
+def _lines(opened: Incident, said: str, reach: PageReach) -> Iterator[str]:
     """Whether somebody is paged comes first: it decides what the asker does next."""
     if reach.paging:
-        yield f"Incident {opened.id} is open and pages: {opened.title}"
+        yield f"Incident {opened.id} is open and pages: {said}"
         for pager in reach.paging:
             yield f"{pager.called} pages whoever is on call there."
             if pager.problem:
                 yield f"{pager.called} is in trouble, so the page may be late or lost: {pager.problem}"
     else:
-        yield f"Nobody is paged. Incident {opened.id} is open: {opened.title}"
+        yield f"Nobody is paged. Incident {opened.id} is open: {said}"
         yield from _why_nobody(opened, reach)
     certain = bool(reach.paging) and not any(one.problem for one in reach.paging)
     yield from _on_call(opened, reach, certain=certain)

@@ -43,9 +43,9 @@ class ResendCommand:
 
 
 def _sentences(incident: Incident, channels: Sequence[SentAgain]) -> Iterator[str]:
-    again = [f"{one.channel}: {_counts(one)}" for one in channels if one]
+    again = [f"{one.called or one.channel}: {_counts(one)}" for one in channels if one]
     if again:
-        yield f"Sent again for incident {incident.id}, {'; '.join(again)}."
+        yield f"Being sent again for incident {incident.id}: {'; '.join(again)}."
     elif not any(one.withheld_pages for one in channels):
         yield f"No message of incident {incident.id} was given up: each has arrived or is still tried."
         yield "Nothing was sent again."
@@ -56,7 +56,7 @@ def _sentences(incident: Incident, channels: Sequence[SentAgain]) -> Iterator[st
             reason = (
                 "the incident is resolved" if incident.status is Status.RESOLVED else "what it said no longer holds"
             )
-            yield f"Not sent to {one.channel}: {_count(one.withheld_pages, 'page')}, because {reason}."
+            yield f"Not sent to {one.called or one.channel}: {_count(one.withheld_pages, 'page')}, because {reason}."
 
 
 def _counts(one: SentAgain) -> str:

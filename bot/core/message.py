@@ -140,6 +140,7 @@ class SentAgain:
     """How many messages of an incident are owed to a channel again."""
 
     channel: str
+    called: str = ""  #: the platform's name, as people write it
     cards: int = 0
     lines: int = 0
     pages: int = 0

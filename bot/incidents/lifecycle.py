@@ -137,12 +137,16 @@ def opened_by_alerts(incident_id: int, key: str, alerts: AlertsChanged, *, now: 
 
 
 def opened_by_person(incident_id: int, transition: OpenIncident, *, now: datetime) -> IncidentChange:
-    """An incident opened by a person: critical, with a key that no alert has, and resolved only by people."""
+    """An incident opened by a person: critical, with a key that no alert has, and resolved only by people.
+
+    Its title says who asks for help: whoever is woken calls them back.
+    """
+    title = f"{transition.name}: {transition.title}"
     fresh = Incident(
         id=incident_id,
         key=f"person/{incident_id}/{micros_of(now)}",  # after a restore the number alone is not unique
         source="person",
-        title=transition.title,
+        title=title,
         severity=Severity.CRITICAL,
         status=Status.OPEN,
         opened_at=now,
@@ -151,9 +155,8 @@ def opened_by_person(incident_id: int, transition: OpenIncident, *, now: datetim
         version=1,
         lead=str(Severity.CRITICAL.rank),
     )
-    message = f"{transition.name}: {transition.title}"
     return IncidentChange(
-        incident=fresh, events=(_event(fresh, now, (EventType.OPENED, transition.by, message, transition.via)),)
+        incident=fresh, events=(_event(fresh, now, (EventType.OPENED, transition.by, title, transition.via)),)
     )
 
 

@@ -7,7 +7,7 @@ messages.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypedDict
 
@@ -169,7 +169,8 @@ class IncidentService:
             for channel in dead_messages.dead_channels(self._tx, incident.id)
         ]
         self._add_written(Committed(channels=frozenset(one.channel for one in again if one)))
-        return again
+        called = {one.name: one.display_name for one in self._subscriptions}
+        return [replace(one, called=called.get(one.channel, "")) for one in again]
 
     def report_action(self, incident: Incident, message: str, *, done: bool) -> None:
         """Add the result of an action that was requested there to the timeline."""

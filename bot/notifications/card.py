@@ -87,7 +87,7 @@ def _situation(
         holder=holder(incident, settings.names, on_call),
         summary=_summary_in_title(incident, lead),
         since=min((one.starts_at for one in shown), default=incident.opened_at),
-        acknowledged_at=covered.at if covered and incident.status is Status.ACKED else None,
+        acknowledged_at=covered.at if covered and incident.status is Status.ACKED and not covered.paged else None,
         resolved_at=incident.resolved_at,
         count="" if incident.is_flapping else incident.count_words,
         description=_description(incident, lead, settings) if lead else "",
@@ -150,6 +150,8 @@ def _facts(incident: Incident, labels: Mapping[str, str], lead: AlertView | None
 def _notes(incident: Incident, lead: AlertView | None, runs: Sequence[RunStatus]) -> Iterator[str]:
     if lead and value_of(lead.notes) and incident.firing <= 1:
         yield f"Value: {value_of(lead.notes)}"
+    if incident.status is Status.ACKED and incident.awaits_ack:
+        yield "More has happened since it was acknowledged: acknowledge it again"
     if incident.unheard_clause:
         yield incident.unheard_clause
     if incident.is_flapping:

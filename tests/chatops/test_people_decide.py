@@ -83,7 +83,7 @@ def test_where_no_service_is_known_a_page_loses_none_of_its_words(house: House) 
 
     assert reply.text.splitlines()[0] == "Incident 1 is open and pages: checkout hangs"
     assert house.incident(1).service is None
-    assert house.says("incidents").text == "#1 critical open: checkout hangs"
+    assert house.says("incidents").text == "#1 critical open: Ana: checkout hangs"
 
 
 @pytest.mark.parametrize("whom", ["me", "ana", "@U1"])

@@ -162,15 +162,15 @@ def test_a_service_like_no_other_is_shown_with_those_that_are_known(house: House
 
 
 def test_while_no_service_is_known_at_all_a_page_is_never_held_up(house: House) -> None:
-    assert house.says("page payments it hangs").ok
-    assert house.incident().service == "payments"
+    assert house.says("page prod/payments it hangs").ok
+    assert house.incident().service == "prod/payments"
 
 
 def test_a_service_that_only_a_page_has_named_is_not_thereby_known(house: House) -> None:
-    house.says("page chekout it hangs")
+    house.says("page prod/chekout it hangs")
     house.hears(alert(labels={"service": "checkout"}))
 
-    assert not house.says("page chekout it still hangs").ok
+    assert not house.says("page prod/chekout it still hangs").ok
 
 
 def test_anyone_can_be_paged_for_no_service(house: House) -> None:

@@ -21,7 +21,7 @@ def test_a_dead_page_and_a_dead_card_are_sent_again_and_the_answer_says_what_and
     house.drain()
 
     assert reply.ok
-    assert reply.text == "Sent again for incident 1, pagerduty: 2 pages; slack: 1 card, 2 lines."
+    assert reply.text == "Being sent again for incident 1: PagerDuty: 2 pages; Slack: 1 card, 2 lines."
     assert [str(one.event and one.event.type) for one in house.pagerduty.given] == ["incident.opened", "incident.acked"]
     assert house.slack.said()[0] == "post acknowledged HighErrorRate"
     assert {one.state for one in house.deliveries()} == {"sent"}
@@ -51,7 +51,7 @@ def test_the_page_of_a_resolved_incident_is_not_sent_and_that_is_said(house: Hou
     reply = house.says("resend 1")
     house.drain(house.pagerduty)
 
-    assert reply.text == ("Nothing was sent again. Not sent to pagerduty: 2 pages, because the incident is resolved.")
+    assert reply.text == ("Nothing was sent again. Not sent to PagerDuty: 2 pages, because the incident is resolved.")
     assert house.pagerduty.given == []
 
 

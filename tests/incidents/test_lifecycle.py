@@ -207,7 +207,7 @@ def test_what_a_person_raises_is_critical_and_has_a_key_of_its_own() -> None:
         Status.OPEN,
         "person",
     )
-    assert (one.key, one.title, one.service, one.firing) == (f"person/7/{micros_of(NOON)}", "db", "db", 0)
+    assert (one.key, one.title, one.service, one.firing) == (f"person/7/{micros_of(NOON)}", "Ana: db", "db", 0)
     assert [(event.type, event.by, event.text) for event in raised.events] == [(EventType.OPENED, "ana", "Ana: db")]
 
 

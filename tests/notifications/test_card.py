@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from bot.core.incident import Status
+from bot.core.incident import Course, Coverage, Status
 from bot.core.message import AlertSummary, Card, Contact, Situation
 from bot.core.run_state import RunStatus, State
 from bot.notifications.card import CardSettings, incident_card
@@ -84,6 +84,22 @@ def test_a_resolved_incident_says_by_whom_and_offers_and_calls_nobody() -> None:
         "Resolved 2026-11-23 12:00 UTC",
     )
     assert (card.buttons, card.confirm, situation(card).on_call) == ({}, {}, ())
+
+
+def test_of_a_resolved_incident_no_alert_is_listed_as_if_it_fired() -> None:
+    over = replace(OPEN, status=Status.RESOLVED, resolved_by="alertmanager", resolved_at=NOON, firing=0)
+
+    assert situation(incident_card(over, SETTINGS, alerts=[pod(0, firing=False), pod(1, firing=False)])).alerts == ()
+
+
+def test_what_pages_again_asks_for_another_acknowledgement_and_dates_none() -> None:
+    covered = Coverage(at=NOON, firing=1, by="Zoe", paged=True)
+    again = replace(OPEN, status=Status.ACKED, owner="zoe", course=Course(covered=covered))
+
+    told = situation(incident_card(again, SETTINGS, alerts=[pod(0)]))
+
+    assert told.notes[0] == "More has happened since it was acknowledged: acknowledge it again"
+    assert (told.holder, told.acknowledged_at) == ("Zoe has it", None)
 
 
 def test_an_assigned_incident_says_that_nobody_has_acknowledged_it() -> None:
