@@ -125,9 +125,13 @@ def no_page_until(alert: Alert, state: EpisodeState, *, now: datetime, late_copy
     """Until when this firing, which FIRED after the end of that one, pages nobody again; None: it is no longer at once.
 
     With the same start it may be a late copy, whose sender says the end at its next flush. That is heard of one
-    group_interval after the copy, so the time counts from the copy; with another start, from the end.
+    group_interval after the copy, so the time counts from the copy; with another start, from the end. One that began
+    while the other still fired has not come back: it is another firing, and pages at once.
     """
     if state.firing or state.ended_at is None:
+        return None
+    ended = state.source_ended_at
+    if ended is not None and state.starts_at < alert.starts_at <= ended:
         return None
     until = state.ended_at + late_copy
     if state.doubted_at is not None and state.starts_at == alert.starts_at:

@@ -318,4 +318,4 @@ def test_a_clock_that_was_set_back_does_not_make_an_acknowledgement_last_longer(
     house.clock.pass_by(hours=2)
     house.hears(alert("Slow", fingerprint="slow-2", starts_at=house.clock.at))
 
-    assert news(house) == ["An alert began to fire 2 h after Ana acknowledged it: Slow."]
+    assert news(house) == ["An alert began to fire 2 h after Ana acknowledged it."]

@@ -32,7 +32,7 @@ _PAIRS_MOST = 30
 _COMPONENTS = ("deployment", "statefulset", "daemonset", "job_name", "service", "job")
 _GROUPS = ("cluster", "namespace")
 _RETRY_AFTER = timedelta(seconds=30)  # PagerDuty's documentation advises it after a 429 that names no time.
-_RETRY_AFTER_MOST = timedelta(minutes=10)  # One broken header must not delay a page for a day.
+_RETRY_AFTER_MOST = timedelta(hours=24)  # Told as it is; a page is tried again within a minute all the same.
 
 #: Control characters, lone surrogates, and marks that change the direction of the text.
 _INVISIBLE = re.compile(

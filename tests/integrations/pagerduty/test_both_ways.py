@@ -265,9 +265,9 @@ def test_the_page_of_a_person_says_where_and_counts_no_alerts(night: Night) -> N
     night.says("page 1 please join")
 
     assert [night.page(number).summary for number in (2, 3, 4)] == [
-        "checkout: it hangs",
-        "the office has no network",
-        "please join (about #1 Disk checkout)",
+        "checkout: Ana: it hangs",
+        "Ana: the office has no network",
+        "Ana: please join (about #1 Disk checkout)",
     ]
 
 

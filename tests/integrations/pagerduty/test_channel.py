@@ -107,7 +107,8 @@ def test_a_page_sent_again_after_a_lost_answer_folds_into_the_first(fake: FakePa
     [
         (7, timedelta(seconds=7)),
         (None, timedelta(seconds=30)),
-        (86_400, timedelta(minutes=10)),
+        (7_200, timedelta(hours=2)),
+        (999_999, timedelta(hours=24)),
         (-5, timedelta(seconds=30)),
     ],
 )
