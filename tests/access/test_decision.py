@@ -168,7 +168,7 @@ EXPECTED = {
         "assign",
         "note",
     }
-    | {"severity", "page", "silence", "unsilence", "break-glass"}
+    | {"severity", "page", "resend", "silence", "unsilence", "break-glass"}
     | ALWAYS_ALLOWED,
     "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "status"}
     | {"yes", "no", "review-glass"}

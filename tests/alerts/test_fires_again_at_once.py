@@ -62,7 +62,7 @@ def test_the_same_start_20_seconds_after_the_end_is_open_within_a_minute_with_on
     passes(house, seconds=40)
 
     assert (house.incident().status, house.incident().firing, house.incident().total) == (Status.OPEN, 1, 1)
-    assert lines(house)[1:] == ["line incident.refired: 1 alert firing again: HighErrorRate."]
+    assert lines(house)[1:] == ["line incident.refired: 1 alert firing again."]
     assert pages(house) == [EventType.OPENED, EventType.RESOLVED]
 
 
@@ -72,7 +72,7 @@ def test_a_new_start_20_seconds_after_the_end_is_open_at_once_with_one_line_and_
     house.hears(later(FIRED, house))
 
     assert (house.incident().status, house.incident().firing, house.incident().total) == (Status.OPEN, 1, 2)
-    assert lines(house)[1:] == ["line incident.refired: 1 alert firing again: HighErrorRate."]
+    assert lines(house)[1:] == ["line incident.refired: 1 alert firing again."]
     assert pages(house) == [EventType.OPENED, EventType.RESOLVED]
 
 
@@ -85,7 +85,7 @@ def test_a_group_that_was_timed_out_as_a_whole_is_open_again_with_one_line_of_al
     house.hears(*alerts)
     passes(house, seconds=40)
 
-    assert lines(house)[1:] == ["line incident.refired: 30 alerts firing again: Slow."]
+    assert lines(house)[1:] == ["line incident.refired: 30 alerts firing again."]
     assert house.incident().firing == 30
 
 

@@ -23,7 +23,7 @@ def test_a_preview_says_what_the_card_would_say(fake: FakeSlack) -> None:
         "🔴 #42 KubePersistentVolumeFillingUp db/data-pg-0",
         "*CRITICAL* · nobody has it yet",
         "On call: Ana Lima",
-        "Began 2026-11-24 03:02 UTC · 1 firing of 1",
+        "Began 2026-11-24 03:02 UTC",
         "A volume is filling up.",
     ]
     assert told[-2].startswith("[Acknowledge] [Resolve] [Silence 2h]")
