@@ -30,8 +30,7 @@ class IncidentsCommand:
         found = context.incidents.list_unresolved(_SHOWN + 1)
         if not found:
             return Reply(text="There are no unresolved incidents.")
-        worst_first = sorted(found[:_SHOWN], key=lambda one: (one.severity.rank, one.id))
-        lines = [incident_line(one, context.get_name) for one in worst_first]
+        lines = [incident_line(one, context.get_name) for one in found[:_SHOWN]]
         if len(found) > _SHOWN:
             lines.append("... and more; the board lists all.")
         return Reply(text="\n".join(lines))

@@ -120,6 +120,7 @@ class Mouthpiece:
     threads: int = 1
     accounts: bool = True
     pages: bool = False
+    severities: frozenset[Severity] = frozenset(Severity)  #: the incidents that it takes, by their worst severity
     local: bool = False
     ignores_above: int | None = None
     problem: str | None = None  #: what its health check says
@@ -158,7 +159,7 @@ class Mouthpiece:
         return self.problem
 
     def accepts(self, incident: Incident) -> bool:
-        return True
+        return incident.worst in self.severities
 
     def said(self) -> list[str]:
         """What it was given, in order, one line each."""
@@ -210,6 +211,7 @@ class House:
                 name=one.name,
                 kinds=one.kinds,
                 event_types=one.event_types,
+                accepts=one.accepts,
                 health_problem=one.health_problem,
                 called=said,
             )

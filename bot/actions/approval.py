@@ -90,7 +90,7 @@ def plan_card(proposal: Proposal, requester: str, limits: Mapping[str, str], dif
 
     The trap: a plan whose approval has to name its target has no button that approves it.
     """
-    lines = [*(f"Changed: {one}" for one in differences), *_plan_lines(proposal.plan)]
+    lines = [*(f"Changed: {one}" for one in differences), *plan_lines(proposal.plan)]
     lines.append(f"Limits: {'; '.join(f'{name}: {limit}' for name, limit in limits.items())}")
     lines.append(describe_waiting(proposal, proposal.approvals_needed))
     return Card(
@@ -100,7 +100,8 @@ def plan_card(proposal: Proposal, requester: str, limits: Mapping[str, str], dif
     )
 
 
-def _plan_lines(plan: Plan) -> Iterator[str]:
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """What it would do, how it is undone, what it touches and what it saw."""
     yield from plan.effect
     if plan.undo_command:
         yield f"Undo: {plan.undo_command}"

@@ -247,7 +247,7 @@ class Correlator:
             counts[incident.id].heard_again += 1
         if alert.sent_once or incident is None or incident.status is not Status.RESOLVED:
             return
-        if recent(incident.resolved_at, self._now, self._rules.late_copy):
+        if not incident.course.fired_on and recent(incident.resolved_at, self._now, self._rules.late_copy):
             return
         home = self._home(alert, state)
         if home == incident.id or isinstance(home, tuple):

@@ -12,7 +12,9 @@ from bot.core.incident import QUIET
 from bot.core.incident_marker import micros_of
 from bot.lib.text import spell_duration, spell_moment
 
-_OWN = "vakhta"  #: the source of alerts that are about the bot itself
+OWN = "vakhta"  #: the source of alerts that are about the bot itself
+#: The groups of senders that are refused begin with this.
+REFUSED = f"{QUIET}refused/"
 
 #: How a sender that is refused sends, by the refusal's code.
 _REFUSALS = {
@@ -60,7 +62,7 @@ def sender_refused(
     how = _REFUSALS.get(code, "without proof of who it is")
     mend = f"give it a token of sources.{source}.tokens" if code in _REFUSALS else f"check the section sources.{source}"
     return _own_alert(
-        group=f"{QUIET}refused/{source}",
+        group=f"{REFUSED}{source}",
         episode_of=f"refused/{source}/{address}",
         labels={"alertname": "SenderRefused", "severity": "warning", "source": source, "address": address},
         summary=f"{address} sends to /alerts/{source} {how}",
@@ -166,7 +168,7 @@ def glass_broken(use: BreakGlassUse, called: str, contact: str, *, ended_at: dat
 
 def _own_alert(
     *,
-    source: str = _OWN,
+    source: str = OWN,
     group: str,
     episode_of: str,
     labels: Mapping[str, str],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address
@@ -17,7 +17,7 @@ from time import monotonic
 
 from bot.alerts import internal
 from bot.alerts.answer_deadline import Done, IntakeResult
-from bot.core.alert import AlertBatch
+from bot.core.alert import Alert, AlertBatch
 
 EVERY_S = 5  #: Seconds between two calls of `report`.
 _ENOUGH = 5  #: refusals within a minute
@@ -26,6 +26,7 @@ _AGAIN_S = 3600.0  #: seconds until the same address is reported again, and with
 _MOST = 1024  #: addresses that are counted
 _MOST_REPORTED = 50  #: addresses that are reported each by itself
 _MANY = 100  #: addresses within a minute that found no room: they are reported together
+_BEFORE = "auth_invalid"  #: why they were refused, as far as a later process knows
 MANY_ADDRESSES = "many addresses"
 
 Sender = tuple[str, str]  #: (source, address)
@@ -67,6 +68,15 @@ class RefusedSenders:
         self._reported: dict[Sender, _Report] = {}
         self._pushed_out: Counter[str] = Counter()  #: by source, the addresses that found no room
         self._pushed_since = 0.0
+
+    def take_over(self, reported: Iterable[Alert]) -> None:
+        """Go on with what an earlier process reported: it is over if nothing is refused for an hour from now."""
+        at = self._clock()
+        with self._lock:
+            for one in reported:
+                sender = (one.labels.get("source", ""), one.labels.get("address", ""))
+                begun = _Report(code=_BEFORE, began=one.starts_at, seen_at=at, due_at=at + _AGAIN_S)
+                self._reported.setdefault(sender, begun)
 
     def count(self, source: str, address: str, code: str) -> None:
         """One refused request. `code`: why, a word of the bot's own."""

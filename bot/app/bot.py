@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from bot.access import unauthenticated
 from bot.access.unauthenticated import UnauthenticatedRequests
-from bot.alerts import refused_senders, unheard, unknown_severities
+from bot.alerts import internal, refused_senders, unheard, unknown_severities
 from bot.alerts.intake import Intake, IntakeResult
 from bot.alerts.refused_senders import RefusedSenders
 from bot.alerts.unheard import UnheardAlerts
@@ -117,6 +117,7 @@ class Bot:
         self.intake = self._build_intake(subscriptions)
         self._unauthenticated = UnauthenticatedRequests(self.store, self.meters)
         self._refused_senders = RefusedSenders(self.store.now, self.intake.take)
+        self._took_over = False  #: what an earlier process reported of them
         self.notary = build_notary(settings, self.store, self.meters, self.channels)
         chatops = build_chatops(
             settings,
@@ -178,8 +179,15 @@ class Bot:
             (report_damage, database_damage.EVERY_S),
             (self._report_unknown_severities, unknown_severities.EVERY_S),
             (look_for_unheard, unheard.EVERY_S),
-            (self._refused_senders.report, refused_senders.EVERY_S),
+            (self._report_refused_senders, refused_senders.EVERY_S),
         )
+
+    def _report_refused_senders(self) -> None:
+        if not self._took_over:
+            self._took_over = True
+            with self.store.read() as reading:
+                self._refused_senders.take_over(reading.firing_in_groups(internal.OWN, internal.REFUSED))
+        self._refused_senders.report()
 
     def _report_unknown_severities(self) -> None:
         self._unknown_severities.report(self.store.now(), self.intake.take)
@@ -255,6 +263,7 @@ class Bot:
             public_url=self._settings.server.public_url,
             api_token=self._settings.server.api_token,
             version=version("vakhta"),
+            cards=build_card_settings(self._settings),
         )
 
     def _ping(self) -> str | None:

@@ -111,7 +111,8 @@ def build_chatops(
         authorizer=authorizer,
         wait_for_result=wait_for_results,
     )
-    return _joined(parts, break_glass, linking, gates, channels, cards=build_card_settings(settings))
+    cards = build_card_settings(settings, partial(linking.account_of, store))
+    return _joined(parts, break_glass, linking, gates, channels, cards=cards)
 
 
 def _build_registry(settings: Settings, channels: Mapping[str, ChannelFacts], tools: Tools) -> Registry:

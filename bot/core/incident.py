@@ -84,6 +84,7 @@ class Coverage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     firing: int  #: how many alerts fired then
     places: tuple[str, ...] = ()  #: where they fired
     by: str = ""  #: the name of who acknowledged it
+    severity: Severity | None = None  #: how bad it was then; None: earlier versions did not store it
     paged: bool = False  #: somebody was paged again after the acknowledgement, and this is what that page knew
 
 
@@ -109,6 +110,7 @@ class Course(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     reopened_at: tuple[datetime, ...] = ()  #: by its alerts, lately
     flapping_since: datetime | None = None  #: when the first of these firings began; None: it does not flap
     firings: int = 0  #: while it flaps: how often it has fired since then
+    fired_on: bool = False  #: a person resolved it in a pager while its alerts fired: their next repeat opens it
 
 
 #: Shared by all that have none, so that the most usual case costs nothing.

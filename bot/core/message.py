@@ -109,6 +109,9 @@ class Notification:
     attempted: bool = False  #: an earlier try was made, perhaps by a process that died; it may have arrived
     #: Of a card or a page: the alerts of the incident, the one that names it first; at most `MOST_ALERTS`.
     alerts: tuple[AlertView, ...] = ()
+    place_order: tuple[str, ...] = ()  #: of the settings: the labels that say where; (): the usual ones
+    #: Of a page: the numbers of older pages of the incident that may be open in that channel.
+    older_pages: tuple[int, ...] = ()
     summary: str = ""  #: of a page: what happens and where, in one line; "" is the incident's title
 
 

@@ -1,8 +1,8 @@
 """What follows from the course of an incident: it pages again, it fires again at once, or it flaps. Pure.
 
-- An acknowledgement covers what was known when it was given (`Coverage`). Many more alerts, a new place, or a firing
-  that began much later is news: the incident stays acknowledged, and somebody is paged again. That page then covers
-  what it has told, so each piece of news pages once.
+- An acknowledgement covers what was known when it was given (`Coverage`). Many more alerts, a new place, a worse
+  severity, or a firing that began much later is news: the incident stays acknowledged, and somebody is paged again.
+  That page then covers what it has told, so each piece of news pages once.
 - An alert that fires again at once is the same trouble. Its incident opens again as it was, with its owner, and pages
   only if it still fires when `look_at` has come.
 - An incident that its alerts reopen again and again flaps. It is held open, with its page and its acknowledgement,
@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from bot.core.alert import Severity
 from bot.core.incident import EMPTY_COURSE, Coverage, EventType, Incident, Status, what_of
 from bot.incidents.transitions import AlertsChanged, CourseRules
 from bot.lib.text import spell_duration, spell_list
@@ -40,21 +41,31 @@ class Reopening(NamedTuple):
 def covering(incident: Incident, *, by: str, places: Iterable[str], now: datetime) -> Incident:
     """The incident with a coverage of all that is known now."""
     known = tuple(sorted(set(places)))[:_MOST_PLACES]
-    return with_course(incident, covered=Coverage(at=now, firing=incident.firing, places=known, by=by))
+    before, severity = incident.course.covered, incident.severity
+    if before is not None and before.paged:  # it answers that page
+        severity = min(before.severity or severity, severity, key=_rank)
+    covered = Coverage(at=now, firing=incident.firing, places=known, by=by, severity=severity)
+    return with_course(incident, covered=covered)
 
 
 def forgotten(incident: Incident) -> Incident:
     """The incident without what its alerts did before: a person has ended it, or it begins anew."""
-    calmed = with_course(
-        incident, covered=None, reopened_at=(), flapping_since=None, firings=0, unheard=None, ended_by=""
-    )
-    return replace(calmed, look_at=None)
+    calmed = with_course(incident, covered=None, reopened_at=(), flapping_since=None, firings=0)
+    return replace(with_course(calmed, unheard=None, fired_on=False, ended_by=""), look_at=None)
 
 
 def with_further_page(incident: Incident) -> Incident:
     """The incident with one page more; the change that makes it has exactly one PAGED_AGAIN for it."""
     paged = with_course(incident, pages=incident.pages + 1)
     return replace(paged, look_at=None) if incident.page_is_due else paged
+
+
+def paged_since_ack(incident: Incident, now: datetime) -> Incident:
+    """The incident whose severity a person raised: that pages, so whoever has it can acknowledge it once more."""
+    if incident.status is not Status.ACKED:
+        return incident
+    known = incident.course.covered or Coverage(at=now, firing=incident.firing, by=incident.owner or "")
+    return with_course(incident, covered=replace(known, severity=incident.severity, paged=True))
 
 
 def with_course(incident: Incident, **changed: object) -> Incident:
@@ -78,7 +89,9 @@ def reopening(before: Incident, updated: Incident, alerts: AlertsChanged, now: d
     if again.is_flapping:
         until = f"nothing has fired for {spell_duration(alerts.rules.quiet)}"
         note = f" It is {again.flapping_words}. It stays open, and pages no more for each firing, until {until}."
-    had = before.course.covered is not None
+    covered = before.course.covered
+    # What flaps is held without a page only if it is somebody's, and not where nobody has answered its last page.
+    had = covered is not None and not (covered.paged and again.is_flapping)
     if _is_same_trouble(before, updated, alerts) and (had or not again.is_flapping):
         kept = replace(again, status=Status.ACKED if had else Status.OPEN)
         due = None if again.is_flapping else alerts.no_page_until
@@ -152,9 +165,11 @@ def _compared(before: Incident, updated: Incident, alerts: AlertsChanged, now: d
     known = before.course.covered
     if known is None:  # it was acknowledged by an earlier version: what fires now is taken as known
         known = Coverage(at=now, firing=before.firing, places=alerts.places, by=before.owner or "")
+    known = replace(known, at=min(known.at, now))  # the clock may have gone back since
     reasons = [
         reason
         for reason in (
+            _worse(known, before, updated),
             _growth(known, updated.firing, alerts.rules),
             _new_place(known, alerts.places),
             _later(known, alerts, now, before),
@@ -166,8 +181,23 @@ def _compared(before: Incident, updated: Incident, alerts: AlertsChanged, now: d
         places = tuple(sorted({*places, *alerts.places}))[:_MOST_PLACES]
     if not reasons:
         return with_course(updated, covered=replace(known, places=places)), ""
-    told = Coverage(at=now, firing=max(known.firing, updated.firing), places=places, by=known.by, paged=True)
+    told = Coverage(
+        at=now,
+        firing=max(known.firing, updated.firing),
+        places=places,
+        by=known.by,
+        severity=min(known.severity or before.worst, updated.severity, key=_rank),
+        paged=True,
+    )
     return with_course(with_further_page(updated), covered=told), " ".join(reasons)
+
+
+def _worse(known: Coverage, before: Incident, updated: Incident) -> str:
+    """A trigger folds into a page that is acknowledged, and wakes nobody, so what is worse needs a page of its own."""
+    severity = known.severity or before.worst
+    if updated.severity.rank >= severity.rank:
+        return ""
+    return f"It is {updated.severity} now; {_known_by(known)} as {severity}."
 
 
 def _growth(known: Coverage, firing: int, rules: CourseRules) -> str:
@@ -224,6 +254,10 @@ def looked_again(incident: Incident, quiet: timedelta, now: datetime) -> tuple[I
 def count_alerts(number: int) -> str:
     """ "1 alert", "2 alerts"."""
     return f"{number} alert" if number == 1 else f"{number} alerts"
+
+
+def _rank(severity: Severity) -> int:
+    return severity.rank
 
 
 def _minutes(long: timedelta) -> timedelta:

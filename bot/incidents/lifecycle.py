@@ -346,7 +346,11 @@ def _resolved(incident: Incident, transition: Resolve, now: datetime) -> Inciden
             f"{transition.name} resolved it{where} while {course.count_alerts(incident.firing)} still fired. {again}"
         )
     named = transition.name if transition.name != transition.by else ""
-    ended = course.with_course(course.forgotten(incident), ended_by=named)
+    ended = course.with_course(
+        course.forgotten(incident),
+        ended_by=named,
+        fired_on=bool(incident.firing and transition.in_pager and transition.human),
+    )
     done = replace(ended, status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
     return _changed(done, now, (EventType.RESOLVED, transition.by, message, transition.via))
 
@@ -398,6 +402,8 @@ def _severity_set(incident: Incident, transition: SetSeverity, now: datetime) ->
     updated = replace(
         incident, severity=transition.severity, course=replace(incident.course, severity_set=True, worst=worst)
     )
+    if worse:
+        updated = course.paged_since_ack(updated, now)
     return _changed(
         updated,
         now,

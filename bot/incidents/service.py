@@ -31,12 +31,12 @@ from bot.incidents.transitions import (
     Unacknowledge,
 )
 from bot.notifications import revival
-from bot.store import dead_messages, outbox
+from bot.store import dead_messages, incident_lists, outbox
 from bot.store.transaction import Tx
 
 #: The largest difference between a platform's clock and ours.
 _CLOCK_SKEW = timedelta(seconds=30)
-_TITLE = 200
+_TITLE, _ABOUT = 200, 100
 
 
 class _By(TypedDict):
@@ -88,7 +88,8 @@ class IncidentService:
         return found
 
     def list_unresolved(self, limit: int) -> Sequence[Incident]:
-        return self._tx.unresolved(limit)
+        """The most severe first: cut at `limit`, a list of the newest could hide an older critical one."""
+        return incident_lists.by_severity(self._tx.sql, limit)
 
     def acknowledge(self, incident: Incident) -> Incident:
         """An acknowledgement of an older page counts if a person made it; the current page is acknowledged as well."""
@@ -104,7 +105,9 @@ class IncidentService:
         self._check_age(incident)
         if self._in_pager and self._was_taken_since(incident):
             return self.add_note(incident, reason) if reason else incident
-        owner, again = self._owner_name(incident), not self._in_pager
+        # An acknowledgement that is still on its way there would silence what the pager pages now.
+        silenced = self._in_pager and outbox.is_unsent(self._tx, self._request.channel, incident.page_key)
+        owner, again = self._owner_name(incident), silenced or not self._in_pager
         return self._change(incident, Unacknowledge(**self._by, because=reason, page_again=again, owner_name=owner))
 
     def resolve(self, incident: Incident) -> Incident:
@@ -151,7 +154,7 @@ class IncidentService:
         return self._change(incident, SetSeverity(**self._by, severity=severity))
 
     def page(self, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident:
-        title = " ".join(text.split())[:_TITLE] + (f" (about #{about.id})" if about else "")
+        title = " ".join(text.split())[:_TITLE] + (_about(about) if about else "")
         opening = OpenIncident(**self._by, title=title, service=service)
         change = lifecycle.opened_by_person(self._tx.reserve("incident"), opening, now=self._tx.now)
         self._add_written(timeline.write(self._tx, [change], self._subscriptions))
@@ -219,6 +222,11 @@ class IncidentService:
         change = lifecycle.change(incident, transition, now=self._tx.now)
         self._add_written(timeline.write(self._tx, [change], self._subscriptions))
         return change.incident
+
+
+def _about(incident: Incident) -> str:
+    """What a page is about, for whoever is woken by it and has not seen that incident."""
+    return f" (about #{incident.id} {incident.title.partition(': ')[0][:_ABOUT]})"
 
 
 def _about_older_page(incident: Incident) -> Rejected:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.core.incident import Committed, Event, IncidentChange
-from bot.core.message import MessageKind, Subscription
+from msgspec.structs import replace
+
+from bot.core.incident import Committed, Event, EventType, IncidentChange
+from bot.core.message import MessageKind, OutboxMessage, Subscription
 from bot.notifications.routing import messages_for
 from bot.store.outbox import OutboxRow, enqueue
 from bot.store.transaction import Tx
@@ -16,14 +18,15 @@ def write(tx: Tx, changes: Sequence[IncidentChange], subscriptions: Sequence[Sub
 
     Incidents are written first, because events, messages and alerts refer to them.
     """
-    written = [change for change in changes if change.events]
-    if not written:
+    routed = [(change, messages_for(change, subscriptions)) for change in changes if change.events]
+    if not routed:
         return Committed()
-    tx.put_incidents([change.incident for change in written])
+    written = [(_as_paged(change, messages), messages) for change, messages in routed]
+    tx.put_incidents([change.incident for change, _ in written])
     events: list[Event] = []
     rows: list[OutboxRow] = []
-    first_event = tx.reserve("event", sum(len(change.events) for change in written))
-    for change in written:
+    first_event = tx.reserve("event", sum(len(change.events) for change, _ in written))
+    for change, messages in written:
         base = first_event + len(events)
         events.extend(change.events)
         rows.extend(
@@ -32,10 +35,22 @@ def write(tx: Tx, changes: Sequence[IncidentChange], subscriptions: Sequence[Sub
                 None if one.kind is MessageKind.CARD or one.event_index is None else base + one.event_index,
                 one,
             )
-            for one in messages_for(change, subscriptions)
+            for one in messages
         )
     tx.put_events(first_event, events)
-    enqueue(tx, rows, {change.incident.id: change.incident.page_key for change in written})
+    enqueue(tx, rows, {change.incident.id: change.incident.page_key for change, _ in written})
     return Committed(
         channels=frozenset(one.channel for _, _, one in rows), event_types=tuple(event.type for event in events)
     )
+
+
+def _as_paged(change: IncidentChange, messages: Sequence[OutboxMessage]) -> IncidentChange:
+    """Without further pages that no pager is sent: what is acknowledged or resolved next is the page before."""
+    further = [place for place, event in enumerate(change.events) if event.type is EventType.PAGED_AGAIN]
+    sent = {one.event_index for one in messages if one.kind is MessageKind.PAGE}
+    unsent = [place for place in further if place not in sent]
+    if not unsent:
+        return change
+    incident = change.incident
+    course = replace(incident.course, pages=max(1, incident.pages - len(unsent)))
+    return replace(change, incident=replace(incident, course=course))

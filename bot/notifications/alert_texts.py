@@ -27,6 +27,8 @@ _LINKS = {
     "Logs": ("logs_url", "loki_url", "log_url"),
     "Silence": ("silenceURL", "silence_url"),
 }
+#: What is in the address of an alert's own page, where it is not a query: Grafana's, vmalert's, CloudWatch's.
+_PAGES = {"/alerting/": "Rule", "/vmalert/": "Rule", "#alarmsV2:alarm/": "Alarm"}
 #: The end of a sentence: a full stop before a space, unless after a single letter, as in "e.g. ".
 _SENTENCE_END = re.compile(r"(?<![.\s][A-Za-z])[.!?](?=\s)")
 _PARAGRAPH_END = re.compile(r"\n\s*\n")
@@ -102,8 +104,13 @@ def links_of(labels: Texts, notes: Texts, source_link: str = "") -> dict[str, st
         if url:
             found[label] = url
     if can_open(source_link):
-        found["Query"] = source_link
+        found[_page_kind(source_link)] = source_link
     return found
+
+
+def _page_kind(source_link: str) -> str:
+    """What the alert's own page is: each system links to something else. Prometheus links to its graph."""
+    return next((kind for part, kind in _PAGES.items() if part in source_link), "Query")
 
 
 def _one_line(text: str, most: int) -> str:

@@ -84,7 +84,7 @@ def _situation(
     several = len({one.fingerprint for one in shown}) > 1 and incident.status is not Status.RESOLVED
     return Situation(
         headword=_headword(incident),
-        holder=_holder(incident, settings.names, on_call),
+        holder=holder(incident, settings.names, on_call),
         summary=_summary_in_title(incident, lead),
         since=min((one.starts_at for one in shown), default=incident.opened_at),
         acknowledged_at=covered.at if covered and incident.status is Status.ACKED and not covered.paged else None,
@@ -193,7 +193,8 @@ def _headword(incident: Incident) -> str:
             return str(incident.severity).upper()
 
 
-def _holder(incident: Incident, names: Mapping[str, str], on_call: Sequence[Contact]) -> str:
+def holder(incident: Incident, names: Mapping[str, str], on_call: Sequence[Contact] = ()) -> str:
+    """Who has it, or that nobody has."""
     called = f"; on call: {spell_list((one.name for one in on_call), 'and')}" if on_call else ""
     owner = names.get(incident.owner or "", incident.owner_name)
     match incident.status:

@@ -150,7 +150,8 @@ def _told(labels: Labels, differing: Sequence[str], order: Sequence[str]) -> lis
 def key_labels(common: Labels, order: Sequence[str] = PLACE_ORDER) -> dict[str, str]:
     """The three to six labels of the card: first those that say where, then the others by name."""
     placed = placed_labels(common, order)
-    others = {name: cut(value, _VALUE_LENGTH) for name, value in common.items() if name not in order and value}
+    unsaid = {*order, *_of_exporter(common)}
+    others = {name: cut(value, _VALUE_LENGTH) for name, value in common.items() if name not in unsaid and value}
     return dict([*placed.items(), *others.items()][:_FACTS])
 
 

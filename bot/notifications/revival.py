@@ -49,7 +49,8 @@ def pages_to_send_again(pages: Sequence[PageRecord], status: Status, *, newest: 
         again += _dead_resolve(earlier)
     acks = [page for page in current if page.event_type is EventType.ACKED] if status is Status.ACKED else []
     for ack in acks[-1:]:
-        lost = ack.state == "sent" and ack.id < min(arrived, default=ack.id + 1)
+        before = min(again, default=0) < ack.id if again else not arrived or ack.id < min(arrived)
+        lost = ack.state == "sent" and before
         again += [ack.id] if ack.state == "dead" or lost else []
     return sorted(again)
 

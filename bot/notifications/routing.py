@@ -15,6 +15,7 @@
 A pager is asked by the worst severity of the incident whether it is its own, so that what was triggered is also
 acknowledged and resolved. A trigger is made only where it is its own by its present severity as well: a warning that
 reopens what was critical wakes nobody who is paged for critical alone. What is of severity `none` triggers no pager.
+What pages again because it is worse is one trigger.
 
 A pager's own event is sent back to it only while an older page is still unsent there, so that the older one cannot
 undo it. Ranks order each channel's queue: cards of what became critical first (opened, reopened or raised), then
@@ -79,6 +80,7 @@ def _without_triggers(
 def _messages(subscription: Subscription, events: _Events, severity: Severity) -> tuple[OutboxMessage, ...]:
     """Cached, because the incidents of a storm differ in little else."""
     wanted = [(index, what, via) for index, (what, via) in enumerate(events) if _wants(subscription, what, via)]
+    paged_again = any(what is EventType.PAGED_AGAIN for _, what, _ in wanted)
     rows: list[OutboxMessage] = []
     if MessageKind.CARD in subscription.kinds and wanted:
         rank = min(card_rank(what, severity) for _, what, _ in wanted)
@@ -88,7 +90,7 @@ def _messages(subscription: Subscription, events: _Events, severity: Severity) -
             rows.append(
                 OutboxMessage(channel=subscription.name, kind=MessageKind.LINE, rank=_BY_PEOPLE, event_index=index)
             )
-        if MessageKind.PAGE in subscription.kinds:
+        if MessageKind.PAGE in subscription.kinds and not (what is EventType.SEVERITY_RAISED and paged_again):
             urgent, echo = what in _URGENT, via == subscription.name
             page = OutboxMessage(
                 channel=subscription.name, kind=MessageKind.PAGE, rank=severity.rank, event_index=index

@@ -339,10 +339,12 @@ class Sender:
             event=one.event,
             card=incident_card(one.incident, self._cards, channel=one.channel, alerts=one.alerts, runs=one.runs),
             alerts=alerts,
+            place_order=tuple(self._cards.place_order),
             summary=page_summary(one.incident, alerts, self._cards) if one.kind is MessageKind.PAGE else "",
             ref=one.ref,
             due_at=one.owed_at,
             attempted=one.attempts > 1,
+            older_pages=one.older_pages,
         )
 
 

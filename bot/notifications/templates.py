@@ -56,10 +56,13 @@ class Templates:
         if render is None:
             return None
         try:
-            return render(_values(alert, self.place_order), most) or None
+            text = render(_values(alert, self.place_order), most)
         except ValueError as error:
             self._log(part, alert, str(error))
             return None
+        if not text:
+            self._log(part, alert, "it gives no text")
+        return text or None
 
     def _log(self, part: str, alert: AlertFacts, why: str) -> None:
         if (part, why) in self.logged or len(self.logged) >= _LOGGED:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from msgspec.structs import replace
 
@@ -64,6 +65,9 @@ _HEAD = """SELECT d.id FROM delivery AS d
 #: Of each quota this many places are reserved for critical messages: one in twenty, and of a small quota up to five,
 #: but never more than a quarter.
 _KEPT_OF, _KEPT_AT_LEAST, _KEPT_AT_MOST_OF = 20, 5, 4
+#: The last rank of news. What comes after it, as a card of which only counts or texts change, leaves as many places
+#: again to them: alerts whose texts contain a value change them with every repeat.
+_NEWS_RANK = 4
 #: A request that took longer counts in its quota from its end, because the provider may have received it as late as
 #: that. The trap: this must be less than the margin that each channel's limits leave beyond its provider's window, or
 #: the next request might arrive too soon.
@@ -91,6 +95,7 @@ class Claim:
     owed_at: datetime
     lease_until: datetime
     claimed_at: datetime
+    older_pages: tuple[int, ...] = ()  #: of a page: the numbers of older ones that may be open in that channel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +112,7 @@ def enqueue(tx: Tx, owed: Sequence[OutboxRow], page_keys: Mapping[int, str]) -> 
     `page_keys`: of these incidents, by id; pages of one key keep their order across incidents.
     """
     kept = [(one, _lane(one, page_keys)) for one in owed]
-    kept = [(one, lane) for one, lane in kept if not one[2].only_behind_unsent or _is_unsent(tx, one[2].channel, lane)]
+    kept = [(one, lane) for one, lane in kept if not one[2].only_behind_unsent or is_unsent(tx, one[2].channel, lane)]
     for (_, _, what), lane in kept:
         if what.expedites_earlier:
             _hurry(tx, what, lane)
@@ -129,7 +134,7 @@ def _lane(one: OutboxRow, page_keys: Mapping[int, str]) -> str:
     return str(incident_id) if what.kind is MessageKind.LINE else ""
 
 
-def _is_unsent(tx: Tx, channel: str, lane: str) -> bool:
+def is_unsent(tx: Tx, channel: str, lane: str) -> bool:
     """Whether that lane has an unsent message."""
     return (
         tx.sql.scalar(
@@ -197,8 +202,9 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         channel,
     )
     ref, acted = found or (None, False)
+    older_pages: tuple[int, ...] = ()
     if kind == MessageKind.PAGE and incident.pages > 1:
-        incident = _as_of_page(tx, incident, event_id)
+        incident, older_pages = _as_of_page(tx, incident, channel, event_id)
     return Claim(
         id=row_id,
         token=token,
@@ -207,7 +213,7 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         incident=incident,
         event=None if event_row is None else event_of(event_row),
         ref=ref,
-        alerts=() if kind == MessageKind.LINE else tuple(alerts_of(tx.sql, incident_id, MOST_ALERTS)),
+        alerts=() if kind == MessageKind.LINE else _alerts_of(tx, incident),
         runs=tuple(run_states.about(tx.sql, incident_id, _RUNS)) if acted and kind == MessageKind.CARD else (),
         version=version,
         attempts=attempts,
@@ -215,21 +221,34 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         owed_at=moment(owed_at),
         lease_until=moment(lease_until),
         claimed_at=tx.now,
+        older_pages=older_pages,
     )
 
 
-def _as_of_page(tx: Tx, incident: Incident, event_id: int) -> Incident:
-    """The incident with as many pages as it had at that event: a page that is sent late belongs to the page of then.
+def _as_of_page(tx: Tx, incident: Incident, channel: str, event_id: int) -> tuple[Incident, tuple[int, ...]]:
+    """The incident with as many pages as it had at that event, and the numbers of older pages that may be open.
 
-    Each further page came with one event of its own.
+    A page that is sent late belongs to the page of then: each further page came with one event of its own. It closes
+    the one before it, unless it has not arrived.
     """
-    later = tx.sql.scalar(
-        "SELECT count(*) FROM event WHERE incident_id = ? AND id > ? AND what = ?",
+    further = tx.sql.rows(
+        "SELECT d.event_id, d.state FROM delivery AS d JOIN event AS e ON e.id = d.event_id"
+        " WHERE d.incident_id = ? AND d.channel = ? AND d.kind = 'page' AND e.what = ? ORDER BY d.event_id",
         incident.id,
-        event_id,
+        channel,
         str(EventType.PAGED_AGAIN),
     )
-    return replace(incident, course=replace(incident.course, pages=incident.pages - int(later or 0)))
+    pages = incident.pages - sum(at > event_id for at, _ in further)
+    oldest = pages - sum(at == event_id for at, _ in further)
+    for _ in takewhile(lambda row: row[1] != "sent", reversed([row for row in further if row[0] < event_id])):
+        oldest -= 1
+    of_then = replace(incident, course=replace(incident.course, pages=max(1, pages)))
+    return of_then, tuple(range(max(1, oldest), pages))
+
+
+def _alerts_of(tx: Tx, incident: Incident) -> tuple[AlertView, ...]:
+    """The alert that names the incident is among them, however many fire."""
+    return tuple(alerts_of(tx.sql, incident.id, MOST_ALERTS, incident.lead.rpartition("|")[2]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,9 +274,10 @@ def _room(tx: Tx, channel: str, limits: Sequence[RateLimit]) -> _Room | Wait:
         if full_until is not None:
             return Wait(until=full_until, reason="its quota is used up")
         kept = reserved(limit.count)
-        kept_until = _full_until(tx, channel, limit, limit.count - kept) if kept else None
-        if kept_until is not None:
-            room = _Room(rank=0, more_at=kept_until)
+        for rank, places in ((0, kept), (_NEWS_RANK, 2 * kept)) if kept else ():
+            kept_until = _full_until(tx, channel, limit, limit.count - places)
+            if kept_until is not None and rank < room.rank:
+                room = _Room(rank=rank, more_at=kept_until)
     return room
 
 

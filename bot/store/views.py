@@ -8,19 +8,18 @@ from datetime import datetime
 
 import msgspec
 
-from bot.core.alert import Alert, AlertView, Severity
+from bot.core.alert import Alert, AlertView
 from bot.core.incident import Event, EventType, Incident, Status, first_page_key_of
 from bot.core.message import MessageKind
+from bot.store.incident_lists import RANK, UNRESOLVED
 from bot.store.rows import SELECT_ALERT, SELECT_INCIDENT, alert_of, incident_of
 from bot.store.sql import Row, Sql
 from bot.store.times import moment, moment_or_none
 
 #: Of one group's incidents the newest so many are searched for the one that had a certain page.
 _MOST_OF_GROUP = 100
-_UNRESOLVED = "FROM incident AS i WHERE i.status <> 'resolved'"
 #: How many incidents are looked at for the services that are known.
 _NEWEST = 5000
-_RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one in Severity), "END"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +106,7 @@ class Reader:
     def unheard_incidents(self, limit: int) -> list[Incident]:
         """Unresolved incidents with alerts that are not heard of (`Course.unheard`), oldest first."""
         rows = self.sql.rows(
-            f"SELECT {SELECT_INCIDENT} {_UNRESOLVED} AND i.course <> '' AND i.course LIKE ? ORDER BY i.id LIMIT ?",
+            f"SELECT {SELECT_INCIDENT} {UNRESOLVED} AND i.course <> '' AND i.course LIKE ? ORDER BY i.id LIMIT ?",
             '%"unheard":{%',
             limit,
         )
@@ -118,6 +117,18 @@ class Reader:
         rows = self.sql.rows(
             f"SELECT {SELECT_ALERT} WHERE a.incident_id = ? AND a.firing = 1 ORDER BY a.starts_at, a.id LIMIT ?",
             incident_id,
+            limit,
+        )
+        return [alert_of(row) for row in rows]
+
+    def firing_in_groups(self, source: str, prefix: str, limit: int = 500) -> list[Alert]:
+        """Firing alerts of that source's unresolved incidents whose group's key begins with `prefix`."""
+        rows = self.sql.rows(
+            f"SELECT {SELECT_ALERT} WHERE a.firing = 1 AND i.status <> 'resolved' AND i.source = ?"
+            " AND substr(i.key, 1, ?) = ? ORDER BY a.id LIMIT ?",
+            source,
+            len(prefix),
+            prefix,
             limit,
         )
         return [alert_of(row) for row in rows]
@@ -166,12 +177,14 @@ class Reader:
         return {row[0]: (row[1], moment(row[2])) for row in rows}
 
 
-def alerts_of(sql: Sql, incident_id: int, limit: int) -> list[AlertView]:
-    """As `Reader.alerts`."""
+def alerts_of(sql: Sql, incident_id: int, limit: int, lead: str = "") -> list[AlertView]:
+    """As `Reader.alerts`; of those that fire, the one with the fingerprint `lead` comes first."""
     rows = sql.rows(
         "SELECT source, fingerprint, firing, labels, notes, starts_at, ended_at, link FROM alert"
-        " WHERE incident_id = ? ORDER BY firing DESC, starts_at, id LIMIT ?",
+        " WHERE incident_id = ?"
+        " ORDER BY firing DESC, CASE WHEN fingerprint = ? THEN 0 ELSE 1 END, starts_at, id LIMIT ?",
         incident_id,
+        lead,
         limit,
     )
     return [_alert(row) for row in rows]
@@ -183,9 +196,9 @@ def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) ->
     The most severe come first, then the oldest.
     """
     of_services = f" OR i.service IN ({', '.join('?' * len(services))})" if services else ""
-    theirs = f"{_UNRESOLVED} AND (i.owner = ?{of_services})"
+    theirs = f"{UNRESOLVED} AND (i.owner = ?{of_services})"
     rows = sql.rows(
-        f"SELECT {SELECT_INCIDENT} {theirs} ORDER BY {_RANK}, i.id LIMIT ?",
+        f"SELECT {SELECT_INCIDENT} {theirs} ORDER BY {RANK}, i.id LIMIT ?",
         person,
         *services,
         limit,
@@ -193,7 +206,7 @@ def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) ->
     return OwnIncidents(
         incidents=tuple(map(incident_of, rows)),
         count=int(sql.scalar(f"SELECT count(*) {theirs}", person, *services) or 0),
-        unresolved=int(sql.scalar(f"SELECT count(*) {_UNRESOLVED}") or 0),
+        unresolved=int(sql.scalar(f"SELECT count(*) {UNRESOLVED}") or 0),
     )
 
 

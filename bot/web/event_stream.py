@@ -20,7 +20,7 @@ from itertools import islice
 
 from bot.core.errors import Rejected
 from bot.store.engine import Store
-from bot.web.incidents_api import EventOut, event_out
+from bot.web.incident_json import EventOut, event_out
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,5 @@
-"""The API of incidents: the list, one incident with timeline, alerts, runs and deliveries, and the last runs.
+"""The API of incidents: the list, one incident with timeline, alerts, runs and deliveries, the last runs, and the plans
+that wait.
 
 It is read-only. If the database does not answer in time, the answer is 503, never an empty list: "no incidents" must be
 true.
@@ -11,29 +12,30 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from datetime import datetime
 from time import monotonic
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from bot.core.alert import AlertView, Severity
 from bot.core.errors import Rejected
-from bot.core.incident import Event, Incident, Status
+from bot.core.incident import Status
+from bot.notifications.card import CardSettings
 from bot.store.engine import Store
-from bot.store.views import DeliveryView, Reader
+from bot.store.views import Reader
+from bot.web import incident_pages
 from bot.web.auth import Auth
+from bot.web.incident_json import IncidentInFull, in_full
+from bot.web.incident_pages import IncidentsOut, Wanted, place_of
+from bot.web.plans_api import PlansOut, waiting_plans
 from bot.web.query_parameters import refuse_unknown
-from bot.web.runs_api import MOST_RUNS, RunOut, RunsOut, last_runs, runs_about
+from bot.web.runs_api import MOST_RUNS, RunsOut, last_runs
 
 logger = logging.getLogger(__name__)
 
 _Seen = TypeVar("_Seen")
 _MOST_ID = 2**63 - 1  # the largest integer of the database
-_MOST_ALERTS = 500
 _ANOTHER = (
     "The incident of this link is not in the database, which was restored from a backup since. #{number} may be"
     " another incident now. Look for it in the list."
@@ -44,93 +46,19 @@ _WITHIN_S = 5.0
 AT_ONCE = 8
 
 
-class IncidentOut(BaseModel):
-    """One incident in the list."""
-
-    id: int
-    mark: str = Field(
-        description="Unique to this incident: after a restore from a backup another one may have its number."
-    )
-    key: str
-    source: str
-    title: str
-    severity: Severity
-    status: Status
-    opened_at: datetime
-    changed_at: datetime
-    resolved_at: datetime | None
-    resolved_by: str | None
-    owner: str | None
-    service: str | None
-    firing: int
-    total: int
-    truncated: int
-    flapping: str = Field(
-        description='"flapping: 4 times in 12 min" while it is held open until its alerts are quiet, else "".'
-    )
+#: The person at the console, for whom plans have their buttons.
+_AT_CONSOLE = "local"
+_BEFORE = "Only incidents with a smaller number: `next` of the page before."
+_AFTER = "Only with `sort=severity`: `after` of the page before."
+_SORT = (
+    "`severity`: only unresolved incidents, the most severe first, then the one that was opened first;"
+    " each with `since`."
+)
+_COUNTS = "Answer with `counts`: how many incidents are unresolved, by status and severity."
 
 
-class AlertOut(BaseModel):
-    """One episode of an alert; `link` is shown, never fetched."""
-
-    source: str
-    fingerprint: str
-    firing: bool
-    labels: dict[str, str]
-    notes: dict[str, str]
-    starts_at: datetime
-    ended_at: datetime | None
-    link: str
-
-
-class EventOut(BaseModel):
-    """One event of the timeline."""
-
-    id: int
-    incident_id: int
-    at: datetime
-    what: str
-    by: str
-    said: str
-    via: str
-
-
-class DeliveryOut(BaseModel):
-    """One message: `state` is owed (to be sent), leased (being sent), sent, or dead (set aside, see `why_not`).
-
-    A dead one has a `next_try_at` while its channel refuses every message and is tried again then.
-    """
-
-    id: int
-    channel: str
-    kind: str
-    what: str | None
-    state: str
-    owed_at: datetime
-    sent_at: datetime | None
-    attempts: int
-    why_not: str | None
-    next_try_at: datetime | None
-
-
-class IncidentsOut(BaseModel):
-    """A page of the list, newest first; `next` is the `before` of the following page, null at the end."""
-
-    incidents: list[IncidentOut]
-    next: int | None
-
-
-class IncidentInFull(IncidentOut):
-    """One incident with all that belongs to it; at most 500 alerts and 50 runs, the newest."""
-
-    alerts: list[AlertOut]
-    events: list[EventOut]
-    deliveries: list[DeliveryOut]
-    runs: list[RunOut]
-
-
-def routes(store: Store, auth: Auth, *, threads: Executor) -> APIRouter:
-    """The API's routes; `auth` admits each request first."""
+def routes(store: Store, auth: Auth, *, threads: Executor, cards: CardSettings) -> APIRouter:
+    """The API's routes; `auth` admits each request first. `cards`: the settings of what people read."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
     reads = StoreReads(store, threads=threads)
     router = APIRouter(
@@ -139,14 +67,36 @@ def routes(store: Store, auth: Auth, *, threads: Executor) -> APIRouter:
         tags=["incidents"],
     )
 
+    _add_list(router, reads, cards)
+    _add_incident(router, reads, cards)
+    _add_actions(router, reads, store, cards)
+    return router
+
+
+def _add_list(router: APIRouter, reads: StoreReads, cards: CardSettings) -> None:
     @router.get("/incidents", summary="List incidents, newest first", response_model=IncidentsOut)
     async def list_incidents(
+        *,
         status: Annotated[Status | None, Query()] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        before: Annotated[int | None, Query(ge=1, le=_MOST_ID)] = None,
+        before: Annotated[int | None, Query(ge=1, le=_MOST_ID, description=_BEFORE)] = None,
+        sort: Annotated[Literal["newest", "severity"], Query(description=_SORT)] = "newest",
+        after: Annotated[str | None, Query(pattern=r"^[0-3]-[0-9]{1,18}$", description=_AFTER)] = None,
+        counts: Annotated[bool, Query(description=_COUNTS)] = False,
     ) -> Response:
-        return _json(await reads.read(lambda seen: _page(seen, status, limit, before)))
+        wanted = Wanted(
+            status=status,
+            limit=limit,
+            by_severity=sort == "severity",
+            before=before,
+            after=place_of(after) if after else None,
+            counts=counts,
+        )
+        _check_order(wanted)
+        return _json(await reads.read(lambda seen: incident_pages.page(seen, wanted, cards)))
 
+
+def _add_incident(router: APIRouter, reads: StoreReads, cards: CardSettings) -> None:
     @router.get(
         "/incidents/{incident_id}",
         summary="One incident with its alerts, timeline and deliveries",
@@ -156,18 +106,34 @@ def routes(store: Store, auth: Auth, *, threads: Executor) -> APIRouter:
         incident_id: Annotated[int, Path(ge=1, le=_MOST_ID)],
         mark: Annotated[str, Query(max_length=64, description="Answer only if the incident has this mark.")] = "",
     ) -> Response:
-        shown = await reads.read(lambda seen: _in_full(seen, incident_id, mark))
+        shown = await reads.read(lambda seen: in_full(seen, incident_id, mark, cards))
         if shown is None and mark:
             raise Rejected(_ANOTHER.format(number=incident_id), code="another_incident", status=404)
         if shown is None:
             raise Rejected(f"Incident {incident_id} does not exist.", code="not_found", status=404)
         return _json(shown)
 
+
+def _add_actions(router: APIRouter, reads: StoreReads, store: Store, cards: CardSettings) -> None:
+    """Runs, and plans that wait."""
+
     @router.get("/runs", summary="The last runs of actions, with their states", response_model=RunsOut, tags=["runs"])
     async def list_runs(limit: Annotated[int, Query(ge=1, le=MOST_RUNS)] = MOST_RUNS) -> Response:
         return _json(await reads.read(lambda seen: last_runs(seen, limit)))
 
-    return router
+    @router.get("/plans", summary="The plans that wait for approval", response_model=PlansOut, tags=["plans"])
+    async def list_plans() -> Response:
+        return _json(await reads.read(lambda seen: waiting_plans(seen, store.now(), cards, _AT_CONSOLE)))
+
+
+def _check_order(wanted: Wanted) -> None:
+    """Raises `Rejected` for parameters that do not go together."""
+    if wanted.by_severity and wanted.status is Status.RESOLVED:
+        raise Rejected("`sort=severity` lists unresolved incidents.", code="not_valid", status=422)
+    if wanted.by_severity and wanted.before is not None:
+        raise Rejected("With `sort=severity`, ask for the next page by `after`.", code="not_valid", status=422)
+    if wanted.after is not None and not wanted.by_severity:
+        raise Rejected("`after` needs `sort=severity`; use `before`.", code="not_valid", status=422)
 
 
 def publish_contract(app: FastAPI, auth: Auth) -> None:
@@ -216,66 +182,3 @@ class StoreReads:
 
 def _json(shown: bytes) -> Response:
     return Response(shown, media_type="application/json")
-
-
-def event_out(event_id: int, event: Event) -> EventOut:
-    return EventOut(
-        id=event_id,
-        incident_id=event.incident_id,
-        at=event.at,
-        what=event.type,
-        by=event.by,
-        said=event.text,
-        via=event.via,
-    )
-
-
-def _page(seen: Reader, status: Status | None, limit: int, before: int | None) -> bytes:
-    found = seen.incidents(status=status, limit=limit + 1, before=before)
-    page = found[:limit]
-    listed = IncidentsOut(
-        incidents=[IncidentOut.model_validate(_fields(incident)) for incident in page],
-        next=page[-1].id if len(found) > limit else None,
-    )
-    return listed.model_dump_json().encode()
-
-
-def _in_full(seen: Reader, incident_id: int, mark: str) -> bytes | None:
-    """None if no incident has that number, or it has another mark."""
-    incident = seen.incident(incident_id)
-    if incident is None or mark not in ("", incident.mark):
-        return None
-    shown = IncidentInFull.model_validate(
-        _fields(incident)
-        | {
-            "alerts": [_alert(row) for row in seen.alerts(incident_id, limit=_MOST_ALERTS)],
-            "events": [event_out(event_id, event) for event_id, event in seen.events(incident_id)],
-            "deliveries": [_delivery(row) for row in seen.deliveries(incident_id)],
-            "runs": runs_about(seen, incident_id),
-        }
-    )
-    return shown.model_dump_json().encode()
-
-
-def _fields(incident: Incident) -> dict[str, object]:
-    same = {name: getattr(incident, name) for name in IncidentOut.model_fields if name != "flapping"}
-    return {**same, "flapping": incident.flapping_words}
-
-
-def _alert(row: AlertView) -> AlertOut:
-    return AlertOut.model_validate({name: getattr(row, name) for name in AlertOut.model_fields})
-
-
-def _delivery(row: DeliveryView) -> DeliveryOut:
-    return DeliveryOut(
-        id=row.id,
-        channel=row.channel,
-        kind=row.kind,
-        what=row.what,
-        state=row.state,
-        owed_at=row.owed_at,
-        sent_at=row.sent_at,
-        attempts=row.attempts,
-        why_not=row.said or None if row.state != "sent" else None,
-        next_try_at=row.next_try_at,
-    )

@@ -40,14 +40,10 @@ class RunsOut(BaseModel):
 
 
 def last_runs(seen: Reader, limit: int) -> bytes:
-    return RunsOut(runs=[_run(one) for one in run_states.last(seen.sql, limit)]).model_dump_json().encode()
+    return RunsOut(runs=[run_out(one) for one in run_states.last(seen.sql, limit)]).model_dump_json().encode()
 
 
-def runs_about(seen: Reader, incident_id: int) -> list[RunOut]:
-    return [_run(one) for one in run_states.about(seen.sql, incident_id, MOST_RUNS)]
-
-
-def _run(one: RunStatus) -> RunOut:
+def run_out(one: RunStatus) -> RunOut:
     return RunOut(
         id=one.run,
         words=one.command,

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.core.channel import Channel
 from bot.lib.metrics import Metrics, OutboxSize
+from bot.notifications.card import CardSettings
 from bot.store.engine import Store
 from bot.web import audit_api, incidents_api
 from bot.web.alerts import AlertsEndpoint
@@ -76,8 +77,9 @@ def build_web(
     public_url: str,
     api_token: SecretStr | None,
     version: str,
+    cards: CardSettings | None = None,
 ) -> WebApp:
-    """Join the web's parts. `channels`: the configured ones, by name; the local one is the board's console."""
+    """Join the web's parts. `channels`: by name, the local one is the console; `cards`: what people read."""
     threads = Threads()
     proxied = ProxiedConnections()
     auth = Auth(
@@ -87,7 +89,7 @@ def build_web(
     console = next((channel for channel in channels.values() if channel.local), None)
     board = Board(feed=feed, auth=auth, console=console, threads=threads.console, version=version)
     app = _bare_app(version)
-    app.include_router(incidents_api.routes(store, auth, threads=threads.api))
+    app.include_router(incidents_api.routes(store, auth, threads=threads.api, cards=cards or CardSettings()))
     app.include_router(audit_api.routes(store, auth, threads=threads.api))
     app.include_router(board.routes())
     webhooks = ChannelWebhooks(channels, threads=threads.inbound, meters=meters, on_refused=on_refused)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from bot.alerts import internal
 from bot.alerts.answer_deadline import Done
 from bot.alerts.refused_senders import MANY_ADDRESSES, RefusedSenders
 from bot.core.alert import AlertBatch
@@ -151,3 +152,30 @@ def test_a_flood_in_which_each_address_is_refused_often_is_bounded_too(watch: Wa
 
     assert len(watch.reported()) == 51
     assert watch.reported()[-1] == (MANY_ADDRESSES, True)
+
+
+def test_what_an_earlier_process_reported_is_over_after_an_hour_without_a_refusal(watch: Watch) -> None:
+    watch.refuses(5)
+    watch.passes(5)
+    later = Watch(watch.house, watch.seconds)
+    with watch.house.store.read() as reading:
+        later.senders.take_over(reading.firing_in_groups(internal.OWN, internal.REFUSED))
+    later.passes(1800)
+    held = watch.house.incident().status
+    later.passes(1801)
+
+    assert (held, watch.house.incident().status) == (Status.OPEN, Status.RESOLVED)
+
+
+def test_what_an_earlier_process_reported_goes_on_while_it_is_refused(watch: Watch) -> None:
+    watch.refuses(5)
+    watch.passes(5)
+    later = Watch(watch.house, watch.seconds)
+    with watch.house.store.read() as reading:
+        later.senders.take_over(reading.firing_in_groups(internal.OWN, internal.REFUSED))
+    later.passes(1800)
+    later.refuses(1)
+    later.passes(1801)
+
+    assert watch.house.incident().status is Status.OPEN
+    assert len(watch.house.incidents()) == 1

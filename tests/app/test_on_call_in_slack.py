@@ -12,6 +12,7 @@ import pytest
 from bot.app.bot import Bot
 from bot.config.settings import Settings
 from bot.core.access import AccountLink
+from bot.core.request import Principal, Request
 from bot.store import account_links
 from tests.authority.ground import no_proxy
 from tests.fakes.slack import FakeSlack
@@ -20,6 +21,7 @@ from tests.notifications.payloads import PAYLOADS
 
 pytestmark = pytest.mark.waits
 
+_LOCAL = Principal(id="local", name="Local", roles=frozenset({"admin"}))
 _TOKEN = "the-token-of-the-sender"
 
 
@@ -37,12 +39,14 @@ def test_a_person_who_is_on_call_is_pinged_by_their_linked_account_and_once(tmp_
             slack.wait(lambda: bool(slack.messages), "the card is there")
             _post(url, more.body())
             slack.wait(lambda: "data-pg-1" in slack.messages[0].shown, "the card was edited")
+            shown = bot.dispatcher.handle(Request(by=_LOCAL, text="show 1", channel="console"))
 
             (card,) = slack.messages
         finally:
             bot.stop()
 
     assert card.pings == ["<@U2>"]
+    assert "mentions Bo" in shown.text
     assert "Open the board" not in card.buttons
 
 

@@ -153,7 +153,7 @@ def test_a_page_about_an_incident_is_told_in_its_story(house: House) -> None:
 
     reply = house.says("page nobody is here", here=1)
 
-    assert reply.text.splitlines()[0] == "Incident 2 is open and pages: nobody is here (about #1)"
+    assert reply.text.splitlines()[0] == "Incident 2 is open and pages: nobody is here (about #1 HighErrorRate)"
     assert house.story(1)[-1].text == "Ana paged about it as incident 2: nobody is here"
     assert house.incident(1).status is Status.ACKED
 

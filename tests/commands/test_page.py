@@ -188,7 +188,7 @@ def test_in_a_thread_anyone_is_a_word_of_the_text(house: House) -> None:
 
     reply = house.says("page anyone awake?", here=1)
 
-    assert reply.text.splitlines()[0] == "Incident 2 is open and pages: anyone awake? (about #1)"
+    assert reply.text.splitlines()[0] == "Incident 2 is open and pages: anyone awake? (about #1 HighErrorRate)"
 
 
 def test_a_service_that_begins_with_a_digit_is_no_incident(house: House) -> None:

@@ -26,6 +26,7 @@ from bot.web import (
     event_stream,
     framing,
     http_protocol,
+    incident_json,
     incidents_api,
     request_body,
     sender_verification,
@@ -53,7 +54,7 @@ _FIGURES = (
     f"(`ulimit -Hn`, at most {http_protocol._MOST_FILES:,})",
     f"| time for the API to read the database | {incidents_api._WITHIN_S:g} s |",
     f"| boards open at once | {event_stream._MOST_CLIENTS} |",
-    f"| alerts shown of an incident by the API | {incidents_api._MOST_ALERTS} |",
+    f"| alerts shown of an incident by the API | {incident_json.MOST_ALERTS} |",
     f"| a note | {note._LONGEST:,} characters |",
 )
 _EMPTY: tuple[object, ...] = (None, "", (), {})

@@ -308,3 +308,14 @@ def test_what_pages_again_can_be_set(strict: House) -> None:
         "2 alerts fire now; Ana acknowledged it when 1 did.",
         "It fires in b now; it was last paged for a. An alert began to fire 6 min after it was last paged: Slow.",
     ]
+
+
+def test_a_clock_that_was_set_back_does_not_make_an_acknowledgement_last_longer(house: House) -> None:
+    house.hears(*many(0, 1))
+    house.says("ack 1")
+    house.clock.pass_by(hours=-9)
+    house.hears(alert("Slow", fingerprint="slow-1", starts_at=house.clock.at))
+    house.clock.pass_by(hours=2)
+    house.hears(alert("Slow", fingerprint="slow-2", starts_at=house.clock.at))
+
+    assert news(house) == ["An alert began to fire 2 h after Ana acknowledged it: Slow."]

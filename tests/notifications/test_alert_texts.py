@@ -99,7 +99,20 @@ def test_links_are_shown_only_where_their_reader_can_open_them() -> None:
         "Runbook": "https://runbooks.example.com/kubepodcrashlooping",
         "Dashboard": "https://grafana.example.com/d/x",
     }
-    assert links_of({}, {}, "https://prom.example.com/graph") == {"Query": "https://prom.example.com/graph"}
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        ("https://prom.example.com/graph?g0.expr=up", "Query"),
+        ("https://grafana.example.com/explore?left=x", "Query"),
+        ("https://grafana.example.com/alerting/grafana/abc/view?orgId=1", "Rule"),
+        ("https://vm.example.com/vmalert/alert?group_id=1&alert_id=2", "Rule"),
+        ("https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#alarmsV2:alarm/Disk", "Alarm"),
+    ],
+)
+def test_an_alerts_own_page_is_named_for_what_it_is(page: str, kind: str) -> None:
+    assert links_of({}, {}, page) == {kind: page}
 
 
 @pytest.mark.parametrize(

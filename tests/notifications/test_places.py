@@ -81,6 +81,15 @@ def test_a_long_value_and_a_long_place_are_cut() -> None:
     assert long.startswith("c" * 59 + "…/n")
 
 
+def test_the_exporter_is_no_fact_though_the_order_of_the_settings_does_not_name_its_labels() -> None:
+    labels = OBJECTS | {"namespace": "shop", "pod": "cart-0", "rack": "r7", "team": "cart"}
+
+    order = ("rack", "namespace", "pod")
+    facts = key_labels(telling([labels], order).common, order)
+
+    assert facts == {"rack": "r7", "namespace": "shop", "pod": "cart-0", "team": "cart"}
+
+
 def test_alerts_of_one_incident_are_told_apart_by_what_differs() -> None:
     pods = [OBJECTS | {"alertname": "X", "namespace": "shop", "pod": f"cart-{n}", "code": f"50{n}"} for n in range(2)]
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from bot.core.channel import RateLimit
-from bot.core.message import MessageKind
+from bot.core.message import MOST_ALERTS, MessageKind
 from bot.store import outbox
-from tests.house import House, alert, down
+from tests.house import NOON, House, alert, down
 
 
 def states(house: House, channel: str, number: int = 1) -> list[tuple[str, str]]:
@@ -283,3 +283,15 @@ def test_a_request_that_took_longer_than_the_margin_counts_in_its_quota_from_its
     house.drain(house.slack)
 
     assert (at_once, too_soon, len(house.slack.given)) == (1, 1, 2)
+
+
+def test_the_alert_that_names_an_incident_comes_with_its_card_however_many_fire(house: House) -> None:
+    warnings = [
+        alert(f"Slow{n:02}", severity="warning", starts_at=NOON - timedelta(hours=1)) for n in range(MOST_ALERTS + 5)
+    ]
+    house.hears(*warnings, alert("Down", severity="critical"))
+
+    house.drain()
+
+    assert [one.labels["alertname"] for one in house.slack.given[0].alerts][:2] == ["Down", "Slow00"]
+    assert len(house.slack.given[0].alerts) == MOST_ALERTS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from bot.integrations.slack.channel import Slack
 from bot.integrations.telegram.channel import _limits
@@ -105,3 +106,23 @@ def test_an_older_critical_that_was_late_goes_before_newer_warnings(house: House
 )
 def test_so_many_places_of_a_quota_are_for_criticals_alone(count: int, reserved: int) -> None:
     assert outbox.reserved(count) == reserved
+
+
+def test_texts_that_change_with_every_repeat_do_not_keep_an_acknowledgement_waiting(
+    house: House, chat: Mouthpiece
+) -> None:
+    def repeated(value: int) -> None:
+        for number in range(60):
+            fires = alert(f"W{number}", group=f"w{number}", severity="warning")
+            house.hears(replace(fires, annotations={"description": f"{value} % are left."}))
+
+    repeated(9)
+    goes_on(house, chat, seconds=400)
+    repeated(8)
+    goes_on(house, chat, seconds=20)
+    began, seen = house.clock.at, len(chat.given)
+    house.says("ack 7")
+    while not any(one.event for one in chat.given[seen:]) and house.clock.at - began < timedelta(minutes=2):
+        goes_on(house, chat, seconds=0.05)
+
+    assert house.clock.at - began <= SOON

@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from bot.core.errors import Refusal
-from bot.store import channel_health
+from bot.store import channel_health, incident_lists
 from bot.store.sql import Cursor, Sql
 from tests.house import ANA, House, alert, down
 from tests.postgres import Postgres
@@ -129,6 +129,10 @@ def _a_night(house: House) -> None:
         reading.firing_alerts(1)
         reading.paged_as("x")
         reading.standing_at("slack", "x")
+        incident_lists.by_severity(reading.sql, 50)
+        incident_lists.by_severity(reading.sql, 50, after=(1, 7), status=house.incident().status)
+        incident_lists.count_unresolved(reading.sql)
+        incident_lists.firing_since(reading.sql, [1, 2])
 
 
 def _a_channel_in_trouble(house: House) -> None:

@@ -17,6 +17,7 @@ from tests.web.web_house import WebHouse
 ANA = Principal(id="ana", name="Ana")
 LOCAL = Principal(id="local", name="Night desk", roles=frozenset({"responder"}))
 
+SCRIPTS = ["board.js", "draw.js", "incident.js", "key.js", "talk.js", "live.js"]
 POLICY = {
     "default-src 'none'",
     "script-src 'self'",
@@ -54,7 +55,7 @@ def test_a_page_may_run_only_what_is_served_here(house: WebHouse, path: str) -> 
     assert re.findall(r"<script(?! type=\"module\" src=\"/pages/)|\son\w+=|\sstyle=", answer.text) == []
 
 
-@pytest.mark.parametrize("name", ["board.js", "draw.js", "key.js", "talk.js", "live.js", "board.css", "icon.svg"])
+@pytest.mark.parametrize("name", [*SCRIPTS, "board.css", "icon.svg"])
 def test_a_file_of_the_page_is_sent_again_only_when_it_changed(house: WebHouse, name: str) -> None:
     first = house.http.get(f"/pages/{name}")
     again = house.http.get(f"/pages/{name}", headers={"If-None-Match": first.headers["etag"]})
@@ -71,13 +72,15 @@ def test_all_text_has_enough_contrast_in_both_themes(house: WebHouse, theme: int
     badges = [("on-severity", name) for name in ("critical", "error", "warning", "info")]
     grounds = [(ink, ground) for ink in ("ink", "soft", "accent") for ground in ("ground", "surface", "sunken")]
 
-    pairs = [*severities, *badges, *grounds, ("on-accent", "accent"), ("lost-ink", "lost")]
+    tallies = [(name, "ground") for name in ("critical", "error", "warning", "info")]
+
+    pairs = [*severities, *tallies, *badges, *grounds, ("on-accent", "accent"), ("lost-ink", "lost")]
     poor = {pair: ratio for pair in pairs if (ratio := contrast(colours[pair[0]], colours[pair[1]])) < 4.5}
 
     assert poor == {}
 
 
-@pytest.mark.parametrize("name", ["board.js", "draw.js", "key.js", "talk.js", "live.js"])
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_the_script_never_makes_markup_of_text(house: WebHouse, name: str) -> None:
     script = house.http.get(f"/pages/{name}").text
 

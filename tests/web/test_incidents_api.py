@@ -94,6 +94,11 @@ def test_the_list_can_be_asked_for_one_status(house: WebHouse) -> None:
         ("/api/incidents?status=closed", 422, "not_valid"),
         ("/api/incidents?limit=201", 422, "not_valid"),
         ("/api/incidents?before=-1", 422, "not_valid"),
+        ("/api/incidents?sort=age", 422, "not_valid"),
+        ("/api/incidents?sort=severity&status=resolved", 422, "not_valid"),
+        ("/api/incidents?sort=severity&before=7", 422, "not_valid"),
+        ("/api/incidents?after=0-7", 422, "not_valid"),
+        ("/api/incidents?sort=severity&after=7", 422, "not_valid"),
         ("/nothing", 404, "not_found"),
         ("/api/", 404, "not_found"),
         ("/api/incidents/", 404, "not_found"),
@@ -206,7 +211,8 @@ def test_the_contract_and_its_page_come_from_the_bot_alone(house: WebHouse) -> N
     contract = house.http.get("/api/openapi.json").json()
     page = house.http.get("/api/docs")
 
-    assert set(contract["paths"]) == {"/api/audit", "/api/incidents", "/api/incidents/{incident_id}", "/api/runs"}
+    paths = {"/api/audit", "/api/incidents", "/api/incidents/{incident_id}", "/api/plans", "/api/runs"}
+    assert set(contract["paths"]) == paths
     assert "GET /api/incidents/{incident_id}" in page.text
     assert re.findall(r"https?://", page.text) == []
     assert "<script" not in page.text

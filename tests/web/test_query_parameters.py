@@ -22,7 +22,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
     [
         ("/api/incidents?stauts=open", "There is no query parameter 'stauts' at this address. Did you mean `status`?"),
         ("/api/incidents?Status=open", "There is no query parameter 'Status' at this address. Did you mean `status`?"),
-        ("/api/incidents?limit=5&page=2", "no query parameter 'page' at this address. Known: status, limit, before."),
+        (
+            "/api/incidents?limit=5&page=2",
+            "no query parameter 'page' at this address. Known: status, limit, before, sort, after, counts.",
+        ),
         ("/api/incidents?limt", "Did you mean `limit`?"),
         ("/api/incidents/1?marks=x", "Did you mean `mark`?"),
         ("/api/runs?limits=1", "Did you mean `limit`?"),

@@ -33,6 +33,7 @@ from bot.core.request import Principal
 from bot.integrations.console.channel import Console
 from bot.integrations.console.settings import ConsoleSettings
 from bot.lib.metrics import Metrics, OutboxSize
+from bot.notifications.card import CardSettings
 from bot.store import tables
 from bot.store.audit_seals import Sealer
 from bot.store.engine import Store
@@ -79,6 +80,7 @@ class WebHouse:
         console: bool = True,
         api_token: str | None = None,
         port: int = 0,
+        cards: CardSettings | None = None,
     ) -> None:
         self._begun = datetime.now(UTC) - timedelta(minutes=4)
         self._bearer = {"Authorization": f"Bearer {api_token}"} if api_token else {}
@@ -117,6 +119,7 @@ class WebHouse:
                 public_url=public_url,
                 api_token=SecretStr(api_token) if api_token else None,
                 version="0.1.0",
+                cards=cards,
             )
         )
         self.url = ""

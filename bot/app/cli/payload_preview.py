@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from bot.alerts.classification import AlertRules
 from bot.app.build import build_alert_rules, build_card_settings, build_channels
 from bot.app.build_sources import build_sources
 from bot.config.settings import Settings
@@ -35,24 +36,27 @@ def preview(settings: Settings, source: str, body: bytes) -> str:
     batch = sources[source].read({}, body)
     if not batch.alerts:
         raise Rejected("The payload has no alert. It would open nothing.")
-    change = _opened(settings, batch, now)
-    return "\n".join(_report(settings, batch, change, now))
+    rules = build_alert_rules(settings)
+    change = _opened(rules, batch, now)
+    return "\n".join(_report(settings, rules, batch, change, now))
 
 
-def _opened(settings: Settings, batch: AlertBatch, now: datetime) -> IncidentChange:
+def _opened(rules: AlertRules, batch: AlertBatch, now: datetime) -> IncidentChange:
     """As the intake would open it, where the group has no incident yet."""
     firing = [one for one in batch.alerts if one.firing]
     alerts = AlertsChanged(
         source=batch.source,
         fired=len(firing),
         already_ended=len(batch.alerts) - len(firing),
-        lead=build_alert_rules(settings).lead(firing or batch.alerts),
+        lead=rules.lead(firing or batch.alerts),
         truncated=batch.truncated,
     )
     return lifecycle.opened_by_alerts(1, batch.alerts[0].group, alerts, now=now)
 
 
-def _report(settings: Settings, batch: AlertBatch, change: IncidentChange, now: datetime) -> Iterator[str]:
+def _report(
+    settings: Settings, rules: AlertRules, batch: AlertBatch, change: IncidentChange, now: datetime
+) -> Iterator[str]:
     incident = change.incident
     yield f"title     {incident.title}"
     yield f"severity  {incident.severity}"
@@ -65,6 +69,8 @@ def _report(settings: Settings, batch: AlertBatch, change: IncidentChange, now: 
     shown = {name: one for name, one in build_channels(settings).items() if isinstance(one, Previewer)}
     for name, channel in shown.items():
         yield from ("", f"== {name}", channel.preview(_notification(name, cards, batch, change, now)))
+    for part, why in sorted(rules.templates.logged | cards.templates.logged):
+        yield from ("", f"The template for {part} was not used: {why}. The usual text stands there.")
     if not shown:
         yield from ("", "No chat or pager is set up under `channels`: only the board would show it.")
 
@@ -83,6 +89,7 @@ def _notification(
         ref=None,
         due_at=now,
         alerts=tuple(alerts),
+        place_order=tuple(cards.place_order),
         summary=page_summary(incident, alerts, cards),
     )
 

@@ -109,20 +109,27 @@ class PagerDuty:
         event = notification.event
         if event is None:
             raise TypeError("a page is always about an event")
-        action, key = _ACTIONS[event.type], notification.incident.current_page_key
-        self._send(action, key, page_payload(notification, event) if action == "trigger" else {})
-        if event.type is EventType.PAGED_AGAIN:
-            self._close_older_page(notification.incident)
+        action, incident = _ACTIONS[event.type], notification.incident
+        key = incident.current_page_key
+        older = [incident.page_key_at(number) for number in notification.older_pages]
+        if action == "trigger":
+            self._send(action, key, page_payload(notification, event))
+            if event.type is EventType.PAGED_AGAIN:
+                self._close_older_pages(incident, older)
+            return key
+        for one in (*older, key):
+            self._send(action, one, {})
         return key
 
-    def _close_older_page(self, incident: Incident) -> None:
-        """The page before the current one has nothing more to say. What cannot be closed must not hold up the new one.
+    def _close_older_pages(self, incident: Incident, keys: Iterable[str]) -> None:
+        """They have nothing more to say. What cannot be closed must not hold up the new page.
 
         Raises:
-            Undelivered: it may be closed later. The trigger is sent again with it, and folds into the new page.
+            Undelivered: they may be closed later. The trigger is sent again with them, and folds into the new page.
         """
         try:
-            self._send("resolve", incident.page_key_at(incident.pages - 1), {})
+            for key in keys:
+                self._send("resolve", key, {})
         except Undelivered as undelivered:
             message = f"The new page is open. The one before it could not be closed: {undelivered.message}"
             if undelivered.permanent:

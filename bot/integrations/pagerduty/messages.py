@@ -16,7 +16,8 @@ from bot.core.incident import Event, EventType, without_what
 from bot.core.message import Notification
 from bot.lib.code_spans import quoted
 from bot.lib.open_links import can_open
-from bot.notifications.places import placed_labels, where
+from bot.notifications.alert_texts import name_of
+from bot.notifications.places import PLACE_ORDER, placed_labels, where
 
 #: Whoever is woken a second time is told why in the line that their phone shows.
 _WITH_REASON = frozenset({EventType.REOPENED, EventType.PAGED_AGAIN, EventType.SEVERITY_RAISED})
@@ -65,28 +66,33 @@ def page_payload(notification: Notification, event: Event) -> dict[str, Any]:
 def _where(notification: Notification) -> dict[str, str]:
     """PagerDuty's own fields for the place, by which its people filter and route.
 
-    source: what is affected, as narrow as it is known; component: the service; group: the cluster or namespace; class:
-    the alert's name.
+    source: what is affected, as narrow as it is known, by the settings' order; component: the service; group: the
+    cluster or namespace; class: the alert's name.
     """
     incident, alerts = notification.incident, notification.alerts
     labels = alerts[0].labels if alerts else {}
     placed = placed_labels(labels)
     component = incident.service or next((placed[name] for name in _COMPONENTS if name in placed), "")
     fields = {
-        "source": where(labels) or incident.service or incident.source,
+        "source": where(labels, notification.place_order or PLACE_ORDER) or incident.service or incident.source,
         "component": component,
         "group": "/".join(placed[name] for name in _GROUPS if name in placed) or incident.source,
-        "class": labels.get("alertname", ""),
+        "class": name_of(labels, incident.key) if labels else "",
     }
     shown = {name: _shown(text, _TEXT_MOST) for name, text in fields.items()}
     return {name: text for name, text in shown.items() if text} | {"source": shown["source"] or "vakhta"}
 
 
 def _summary(notification: Notification, event: Event) -> str:
-    """What and where, how many where there are several, and why it pages again where it does."""
+    """What and where, how many where there are several, and why it pages again where it does.
+
+    A person's page has no alert: its service says where.
+    """
     incident = notification.incident
     count = f" ({incident.firing} firing)" if incident.firing > 1 else ""
     title = notification.summary or incident.title
+    if not incident.total and incident.service and incident.service not in title:
+        title = f"{incident.service}: {title}"
     state = ""
     if event.type in _WITH_REASON:
         state = f". {_shown(without_what(event.text, incident.title), _REASON_MOST)}"

@@ -32,7 +32,7 @@ from bot.integrations.telegram.html import (
     render_links,
     render_text,
 )
-from bot.integrations.telegram.incident_card import render_incident
+from bot.integrations.telegram.incident_card import render_incident, render_line
 from bot.integrations.telegram.settings import TelegramSettings
 from bot.integrations.telegram.standing import ChatStanding
 from bot.integrations.telegram.updates import TelegramReply, Update
@@ -226,7 +226,7 @@ class TelegramApi:
         card_at = self._message_at(notification.ref)
         if notification.kind is MessageKind.LINE:
             message = notification.event.text if notification.event else ""
-            return await self._post(render_text(message), reply_to=card_at)
+            return await self._post(render_line(notification.incident, message), reply_to=card_at)
         if card_at is not None and await self._edit(card_at, notification.card):
             return f"{self.chat_id}:{card_at}"
         text = _rendered(notification.card, mention=True)

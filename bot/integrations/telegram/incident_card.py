@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from bot.core.incident import Status
+from bot.core.incident import Incident, Status
 from bot.core.message import Card, Contact, Situation
 from bot.integrations.telegram.html import (
     ICONS,
@@ -23,6 +23,7 @@ from bot.integrations.telegram.html import (
     render_buttons,
     render_card,
     render_links,
+    render_text,
     utf16_length,
     with_code,
 )
@@ -30,6 +31,7 @@ from bot.lib.code_spans import quoted
 from bot.lib.text import spell_duration
 
 _TITLE_UNITS, _STATE_UNITS, _LINE_UNITS, _NAME_UNITS, _DESCRIPTION_UNITS = 280, 300, 200, 60, 900
+_WHAT_UNITS = 100
 _FOLDED = 240  #: units of a description from which on it is folded
 
 _Part = tuple[str, str]  #: the same as HTML and as plain text
@@ -49,6 +51,13 @@ def render_incident(card: Card, situation: Situation, *, mention: bool) -> Teleg
     for part in body:
         parts += [part] if _fits([*parts, part]) else []
     return TelegramText(html="\n".join(html for html, _ in parts), plain="\n".join(plain for _, plain in parts))
+
+
+def render_line(incident: Incident, message: str) -> TelegramText:
+    """A line of the timeline, behind state, what and where: a phone's notification does not show what it replies to."""
+    icon = STATUS_ICONS.get(incident.status) or ICONS[incident.severity]
+    what = cut(one_line(incident.title.partition(": ")[0]), _WHAT_UNITS)
+    return render_text(f"{icon} #{incident.id} {what}: {message}")
 
 
 def card_as_text(card: Card) -> str:

@@ -1,16 +1,25 @@
 // The board: loads the incidents, draws them, and loads them again after each event.
 
-import { card, make, tick, whole } from "./draw.js";
+import { card, heading, make, plan, tick } from "./draw.js";
+import { whole } from "./incident.js";
 import { ask, isOutdated } from "./key.js";
 import { follow } from "./live.js";
-import { listen, say, showEvent, showLine } from "./talk.js";
+import { closeAnswer, listen, say, showEvent, showLine } from "./talk.js";
 
 const PAUSE_MS = 250;  // between two loads, so that many events do not cause as many requests
-const RANK = { critical: 0, error: 1, warning: 2, info: 3 };
+const PAUSE_SHARE = 3;  // and at least so many times what the last load took, so that a busy bot is asked less often
+const PLANS_MS = 15000;  // a plan that belongs to no incident has no event
+const PAGE = 100;  // incidents that are shown before somebody asks for more
+const MOST = 200;  // incidents in one answer
+const NEW_MS = 60000;
+const SEVERITIES = ["critical", "error", "warning", "info"];
 const at = (id) => document.getElementById(id);
 
 const cards = new Map();  // id -> {element, drawn}
+const plans = at("plans");  // moves between the list and the page of an incident
+const headings = new Map();  // severity -> {element, drawn}
 const act = document.body.dataset.console === "on" ? press : null;
+let openLimit = PAGE;
 let olderLimit = 20;
 let reading = false;
 let wanted = false;
@@ -18,6 +27,7 @@ let lastRead = null;
 let connected = true;
 let failing = "";  // the error of the last load
 let drawnDetail = "";
+let drawnPlans = "";
 let drawnOnce = false;
 let soon = 0;
 
@@ -28,8 +38,10 @@ async function refresh() {
   reading = true;
   while (wanted) {
     wanted = false;
+    const began = Date.now();
     await readAll();
-    await new Promise((rested) => setTimeout(rested, PAUSE_MS));
+    const pause = Math.max(PAUSE_MS, PAUSE_SHARE * (Date.now() - began));
+    await new Promise((rested) => setTimeout(rested, pause));
   }
   reading = false;
 }
@@ -37,14 +49,15 @@ async function refresh() {
 async function readAll() {
   try {
     const shown = shownIncident();
-    const [open, taken, done, detail] = await Promise.all([
-      read("/api/incidents?status=open&limit=200"),
-      read("/api/incidents?status=acknowledged&limit=200"),
+    const [open, done, waiting, detail] = await Promise.all([
+      readOpen(),
       read(`/api/incidents?status=resolved&limit=${olderLimit}`),
+      read("/api/plans"),
       shown ? read(`/api/incidents/${shown}${markIn(location.search)}`) : null,
     ]);
     lastRead = new Date();
-    drawList(open, taken, done);
+    drawList(open, done);
+    drawPlans(waiting.plans);
     if (shown === shownIncident()) drawDetail(detail);
     loadAgainWhileSending(detail);
     failing = "";
@@ -52,6 +65,20 @@ async function readAll() {
     failing = error.message;
   }
   showTrouble();
+}
+
+/** As many of the most severe as are shown, page by page, and the counts of all. */
+async function readOpen() {
+  const limit = (have) => Math.min(MOST, openLimit - have);
+  const first = await read(`/api/incidents?sort=severity&counts=true&limit=${limit(0)}`);
+  const found = new Map(first.incidents.map((one) => [one.id, one]));
+  let after = first.after;
+  while (after && found.size < openLimit) {
+    const page = await read(`/api/incidents?sort=severity&limit=${limit(found.size)}&after=${after}`);
+    for (const one of page.incidents) found.set(one.id, one);
+    after = page.after;
+  }
+  return { incidents: [...found.values()], counts: first.counts };
 }
 
 async function read(address) {
@@ -67,20 +94,50 @@ async function read(address) {
   throw new Error(body?.error.message ?? `The bot answered ${answer.status}.`);
 }
 
-function drawList(open, taken, done) {
-  const waiting = open.incidents.sort(byWorst);
-  const held = taken.incidents.sort(byWorst);
-  place(at("open"), [...waiting, ...held]);
-  place(at("resolved"), done.incidents);
+function drawList({ incidents, counts }, done) {
+  const sum = (of) => Object.values(of).reduce((one, other) => one + other, 0);
+  const [open, taken] = [sum(counts.open), sum(counts.acknowledged)];
+  forgetAllBut([...incidents, ...done.incidents]);
+  place(at("open"), SEVERITIES.flatMap((severity) => group(severity, incidents, counts)));
+  place(at("resolved"), done.incidents.map(drawCard));
   drawnOnce = true;
   at("done").hidden = done.incidents.length === 0;
-  at("older").hidden = done.next === null || olderLimit >= 200;
-  at("more-open").hidden = open.next === null && taken.next === null;
-  at("more-open").textContent = "Only the newest 200 of each state are shown. The API has the rest.";
-  drawQuiet(waiting.length + held.length === 0, done.incidents.length > 0);
-  const many = (list, page) => `${list.length}${page.next === null ? "" : "+"}`;
-  at("summary").replaceChildren(make("b", {}, many(waiting, open)), waiting.length === 1 ? " needs someone · " : " need someone · ", make("b", {}, many(held, taken)), " acknowledged");
-  document.title = waiting.length ? `(${many(waiting, open)}) Vakhta` : "Vakhta";
+  at("older").hidden = done.next === null || olderLimit >= MOST;
+  at("more-open").hidden = incidents.length >= open + taken;
+  at("shown-open").textContent = `The ${incidents.length} most severe of ${open + taken} are shown.`;
+  drawQuiet(open + taken === 0, done.incidents.length > 0);
+  drawSummary(counts, open, taken);
+  document.title = open ? `(${open}) Vakhta` : "Vakhta";
+}
+
+function group(severity, incidents, counts) {
+  const shown = incidents.filter((one) => one.severity === severity);
+  if (shown.length === 0) return [];
+  return [drawHeading(severity, counts.open[severity], counts.acknowledged[severity]), ...shown.map(drawCard)];
+}
+
+/** Exact, also of those that are not shown: how bad it is, and how much of it nobody has. */
+function drawSummary(counts, open, taken) {
+  const each = SEVERITIES.map((severity) => [severity, counts.open[severity] + counts.acknowledged[severity]]).filter(([, count]) => count);
+  const words = each.flatMap(([severity, count], index) => [index ? ", " : "", make("span", { class: "tally", "data-severity": severity }, make("b", {}, String(count)), ` ${severity}`)]);
+  const held = taken ? ` · ${open ? taken : "all"} acknowledged` : "";
+  at("summary").replaceChildren(...words, held);
+}
+
+/** On the page of an incident: its own. Several are closed, so that they do not hide how bad it is. */
+function drawPlans(found) {
+  const shown = shownIncident();
+  const here = shown ? found.filter((one) => one.incident_id === shown) : found;
+  const state = JSON.stringify([shown, here]);
+  if (state === drawnPlans) return;
+  drawnPlans = state;
+  const focused = plans.contains(document.activeElement) ? same(document.activeElement) : null;
+  const opened = new Map([...plans.querySelectorAll("details")].map((one) => [one.firstElementChild.dataset.plan, one.open]));
+  const elements = here.map((one) => plan(one, act, opened.get(one.id) ?? here.length === 1));
+  plans.hidden = here.length === 0;
+  const name = make("h2", {}, here.length === 1 ? "1 plan waits" : `${here.length} plans wait`);
+  plans.replaceChildren(...(here.length ? [name, make("div", { class: "cards" }, ...elements)] : []));
+  if (focused) (plans.querySelector(focused) ?? at("incidents")).focus();
 }
 
 function drawQuiet(nothing, hadSome) {
@@ -90,13 +147,8 @@ function drawQuiet(nothing, hadSome) {
   if (nothing) at("quiet").replaceChildren(make("strong", {}, "No open incidents"), next);
 }
 
-function byWorst(one, other) {
-  return RANK[one.severity] - RANK[other.severity] || other.id - one.id;
-}
-
-/** Put the cards in this order. Unchanged cards are not touched, so they keep the focus. */
-function place(box, incidents) {
-  const elements = incidents.map(drawCard);  // draw all first: a changed card replaces its old one
+/** Put the elements in this order. Those that are there already are not touched, so they keep the focus. */
+function place(box, elements) {
   let next = box.firstElementChild;
   for (const element of elements) {
     if (element === next) next = next.nextElementSibling;
@@ -114,18 +166,32 @@ function drawCard(incident) {
   const known = cards.get(incident.id);
   if (known?.drawn === state) return known.element;
   const element = card(incident, act);
-  if (!known && drawnOnce) element.classList.add("new");
+  if (!known && drawnOnce && Date.now() - Date.parse(incident.opened_at) < NEW_MS) element.classList.add("new");
   if (known) swap(known.element, element);
   cards.set(incident.id, { element, drawn: state });
   return element;
+}
+
+function drawHeading(severity, open, taken) {
+  const state = `${open} ${taken}`;
+  const known = headings.get(severity);
+  if (known?.drawn === state) return known.element;
+  const element = heading(severity, open, taken);
+  known?.element.replaceWith(element);
+  headings.set(severity, { element, drawn: state });
+  return element;
+}
+
+function forgetAllBut(incidents) {
+  const kept = new Set(incidents.map((one) => one.id));
+  for (const id of cards.keys()) if (!kept.has(id)) cards.delete(id);
 }
 
 function swap(old, fresh) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   old.replaceWith(fresh);
   if (!focused) return;
-  const same = focused.dataset.words ? fresh.querySelector(`[data-words="${focused.dataset.words}"]`) : null;
-  (same ?? fresh.querySelector("a")).focus();
+  (fresh.querySelector(same(focused)) ?? fresh.querySelector("a")).focus();
 }
 
 function drawDetail(incident) {
@@ -135,13 +201,20 @@ function drawDetail(incident) {
   if (incident === null || state === drawnDetail) return;
   drawnDetail = state;
   at("detail").dataset.missing = incident.missing ? "yes" : ""; // then typed commands have no incident
-  const focused = at("detail").contains(document.activeElement) ? document.activeElement.dataset.words : null;
+  const focused = at("detail").contains(document.activeElement) ? same(document.activeElement) : null;
   if (incident.missing) {
     at("detail").replaceChildren(make("a", { class: "back", href: "/" }, "← All incidents"), make("p", { class: "quiet big" }, incident.missing));
     return;
   }
-  at("detail").replaceChildren(...whole(incident, act));
-  if (focused) at("detail").querySelector("button, a")?.focus();
+  const draw = () => at("detail").replaceChildren(...whole(incident, act, plans, draw));
+  draw();
+  if (focused) (at("detail").querySelector(focused) ?? at("detail").querySelector("button, a")).focus();
+}
+
+/** A selector of the element that stands for this one after a redraw. */
+function same(element) {
+  const known = ["words", "alert", "plan"].find((name) => element.dataset[name]);
+  return known ? `[data-${known}="${CSS.escape(element.dataset[known])}"]` : "button, a";
 }
 
 /** The end of a delivery is not an event of the timeline, so load again while one is waiting. */
@@ -192,7 +265,9 @@ function go(path) {
 
 function arrive() {
   const shown = shownIncident();
-  drawnDetail = "";
+  drawnDetail = drawnPlans = "";
+  plans.hidden = true;
+  at("heading").after(plans);
   at("detail").replaceChildren();
   at("list").hidden = shown !== null;
   at("detail").hidden = shown === null;
@@ -229,13 +304,19 @@ at("unfold").addEventListener("click", () => {
   at("unfold").textContent = open ? "Show last" : "Show all";
   at("log").scrollTop = at("log").scrollHeight;
 });
+at("close-answer").addEventListener("click", closeAnswer);
+at("more").addEventListener("click", () => {
+  openLimit += PAGE;
+  refresh();
+});
 at("older").addEventListener("click", () => {
-  olderLimit = Math.min(200, olderLimit + 40);
+  olderLimit = Math.min(MOST, olderLimit + 40);
   refresh();
 });
 window.addEventListener("popstate", arrive);
 if (at("say")) listen(at("say"), () => (at("detail").dataset.missing ? null : shownIncident()), refresh);
 setInterval(tick, 15000);
+setInterval(() => { if (connected && !document.hidden) refresh(); }, PLANS_MS);
 setInterval(() => { if (!connected || failing) refresh(); }, 5000);
 follow({ onEvent: showEvent, onLine: showLine, onChange: refresh, onState: showState });
 arrive();

@@ -6,6 +6,8 @@ const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f\u061c\u200e\u200f\u200b\u20
 const JOINERS = /[\u200c\u200d]{2,}/g;
 const PILED = /((?:[\u200c\u200d]?\p{M}){3})(?:[\u200c\u200d]?\p{M})+/gu;
 
+const ASKED_MS = 10000; // how long a second press of Resolve counts as a yes
+
 /** The text without control characters, direction marks (which can make a label look like another) and piled marks. */
 export function plain(text) {
   return String(text ?? "").replace(INVISIBLE, "").replace(JOINERS, "\u200d").replace(PILED, "$1");
@@ -57,12 +59,24 @@ export function clock(iso) {
   return make("time", { datetime: iso, title: exact(iso) }, today ? time : `${day} ${time}`);
 }
 
+/** How long it is until a moment, kept up to date by tick(). */
+export function left(iso) {
+  const element = make("time", { datetime: iso, title: exact(iso), "data-left": "" });
+  showLeft(element);
+  return element;
+}
+
 export function tick() {
   document.querySelectorAll("time[data-after]").forEach(showAge);
+  document.querySelectorAll("time[data-left]").forEach(showLeft);
 }
 
 function showAge(element) {
   element.textContent = span(Date.parse(element.dateTime), Date.now()) + element.dataset.after;
+}
+
+function showLeft(element) {
+  element.textContent = `${span(Date.now(), Date.parse(element.dateTime))} left`;
 }
 
 function exact(iso) {
@@ -76,177 +90,106 @@ export function card(incident, act) {
     "article",
     { class: "incident", "data-id": incident.id, "data-severity": incident.severity, "data-status": incident.status },
     tags(incident),
-    make("h3", { dir: "auto" }, make("a", { href: `/incidents/${incident.id}` }, ...breakable(incident.title))),
+    make("h3", { dir: "auto" }, make("a", { href: `/incidents/${incident.id}` }, ...title(incident.title))),
     facts(incident),
     buttons(incident, act),
   );
 }
 
-/** One incident in full. */
-export function whole(incident, act) {
-  const head = make(
-    "div",
-    { class: "incident whole", "data-severity": incident.severity, "data-status": incident.status },
-    tags(incident),
-    make("h1", { dir: "auto" }, ...breakable(incident.title)),
-    facts(incident),
-    buttons(incident, act),
-  );
-  return [
-    make("a", { class: "back", href: "/" }, "← All incidents"),
-    head,
-    ...(incident.runs.length ? [block("Actions", make("ol", { class: "panel story" }, ...incident.runs.map(run)))] : []),
-    block("Timeline", make("ol", { class: "panel story" }, ...incident.events.map(fact))),
-    block("Notifications", deliveries(incident.deliveries)),
-    block(`Alerts (${alertCount(incident)})`, make("div", { class: "panel" }, ...alerts(incident.alerts))),
-  ];
+/** The heading of the cards of one severity, with how many there are, also of those that are not shown. */
+export function heading(severity, open, acknowledged) {
+  const count = make("span", { class: "count" }, String(open + acknowledged));
+  const taken = acknowledged ? make("span", { class: "taken" }, open ? `${acknowledged} acknowledged` : "all acknowledged") : null;
+  return make("h2", { class: "group", "data-severity": severity }, make("span", { class: "name" }, severity), " ", count, taken && " ", taken);
+}
+
+/** What and where stand out; what happens follows the first colon. */
+export function title(text) {
+  const said = plain(text);
+  const end = said.indexOf(": ");
+  if (end < 0) return [make("strong", {}, ...breakable(said))];
+  return [make("strong", {}, ...breakable(said.slice(0, end + 1))), " ", make("span", {}, said.slice(end + 2))];
 }
 
 /** ALongNameOfAnAlertLikeThis may wrap before a capital letter, not anywhere. */
-function breakable(title) {
-  return plain(title).split(/(?<=[A-Za-z]{8}[a-z])(?=[A-Z])/).flatMap((part, index) => (index ? [make("wbr"), part] : [part]));
+function breakable(text) {
+  return text.split(/(?<=[A-Za-z]{8}[a-z])(?=[A-Z])/).flatMap((part, index) => (index ? [make("wbr"), part] : [part]));
 }
 
-function tags(incident) {
+export function tags(incident) {
   return make(
     "p",
     { class: "tags" },
     make("span", { class: "badge" }, incident.severity),
-    make("span", { class: "state", "data-status": incident.status }, state(incident)),
+    make("span", { class: "state", "data-status": incident.status }, incident.holder),
     make("span", { class: "mono" }, `#${incident.id}`),
   );
 }
 
-function state(incident) {
-  if (incident.status === "acknowledged") return incident.owner ? `acknowledged by ${incident.owner}` : "acknowledged";
-  if (incident.status === "resolved") return incident.resolved_by ? `resolved by ${incident.resolved_by}` : "resolved";
-  return "needs someone";
-}
-
-function facts(incident) {
+/** Since when, how much, and whose. An age counts from the first alert that fires, not from when the bot heard of it. */
+export function facts(incident) {
   const list = make("p", { class: "facts" });
   if (incident.status === "resolved") {
-    list.append(make("span", {}, age(incident.resolved_at ?? incident.changed_at)));
+    list.append(make("span", {}, "resolved ", age(incident.resolved_at ?? incident.changed_at)));
     list.append(make("span", {}, `${incident.total} ${incident.total === 1 ? "alert" : "alerts"}`));
   } else {
-    list.append(make("span", {}, make("b", {}, `${incident.firing} firing`), incident.total > incident.firing ? ` of ${incident.total}` : null));
-    list.append(make("span", {}, "opened ", age(incident.opened_at)));
+    const since = incident.since ?? incident.opened_at;
+    list.append(make("span", {}, incident.since ? "firing for " : "open for ", make("b", {}, age(since, ""))));
+    if (incident.total) list.append(make("span", {}, make("b", {}, `${incident.firing} firing`), incident.total > incident.firing ? ` of ${incident.total}` : null));
   }
-  if (incident.service) list.append(make("span", {}, incident.service));
-  if (incident.owner && incident.status === "open") list.append(make("span", {}, `owner ${plain(incident.owner)}`));
+  if (incident.flapping) list.append(make("span", {}, incident.flapping));
+  if (incident.service) list.append(make("span", { dir: "auto" }, "service ", make("b", {}, incident.service)));
   if (incident.truncated) list.append(make("span", {}, `${incident.truncated} more not sent by the source`));
   return list;
 }
 
-function buttons(incident, act) {
+export function buttons(incident, act) {
   if (!act || incident.status === "resolved") return null;
   const row = make("div", { class: "acts" });
-  if (incident.status === "open") row.append(button("Acknowledge", `ack ${incident.id}-${incident.mark}`, "act first", incident, act));
-  row.append(button("Resolve", `resolve ${incident.id}-${incident.mark}`, "act", incident, act));
+  const name = `incident ${incident.id}, ${plain(incident.title)}`;
+  if (incident.status === "open") row.append(button("Acknowledge", `ack ${incident.id}-${incident.mark}`, "act first", name, act));
+  const once = incident.firing ? askFirst(incident, name, act) : act;
+  row.append(button("Resolve", `resolve ${incident.id}-${incident.mark}`, "act", name, once));
   return row;
 }
 
-function button(label, words, kind, incident, act) {
-  const name = `${label} incident ${incident.id}, ${plain(incident.title)}`;
-  const element = make("button", { type: "button", class: kind, "data-words": words, "aria-label": name }, label);
+/** What fires on opens again and pages, so the first press says so, and a second one within a few seconds resolves. */
+function askFirst(incident, name, act) {
+  let until = 0;
+  const say = (element, label) => {
+    element.textContent = label;
+    element.setAttribute("aria-label", `${label}: ${name}`);
+  };
+  return (words, element) => {
+    if (Date.now() < until) return act(words, element);
+    until = Date.now() + ASKED_MS;
+    say(element, incident.firing === 1 ? "1 alert still fires. Resolve?" : `${incident.firing} alerts still fire. Resolve?`);
+    setTimeout(() => say(element, "Resolve"), ASKED_MS);
+    return null;
+  };
+}
+
+export function button(label, words, kind, about, act) {
+  const element = make("button", { type: "button", class: kind, "data-words": words, "aria-label": `${label}: ${about}` }, label);
   element.addEventListener("click", () => act(words, element));
   return element;
 }
 
-function block(title, content) {
-  return make("section", { class: "block" }, make("h2", {}, title), content);
-}
-
-/** The state comes first: a person who was woken must see how bad it is. */
-function run(one) {
-  const said = make("div", { class: "said", dir: "auto" }, make("span", { class: "mark", "data-state": one.state }, one.state), make("b", {}, `: ${one.words}`));
-  said.append(make("span", { class: "why" }, [`${one.by}, run ${one.id.slice(0, 8)}.`, one.why, one.todo].filter(Boolean).join(" ")));
-  return make("li", {}, clock(one.began_at), said);
-}
-
-function fact(event) {
-  return make("li", {}, clock(event.at), make("span", { class: "said", dir: "auto" }, event.said));
-}
-
-function alertCount(incident) {
-  return incident.total > incident.alerts.length ? `newest ${incident.alerts.length} of ${incident.total}` : incident.alerts.length;
-}
-
-/** Labels and annotations that all alerts share are shown once, so that the differences stand out. */
-function alerts(rows) {
-  if (rows.length < 2) return rows.map((row) => alert(row, labelsOf(row), Object.entries(row.notes)));
-  const labels = shared(rows.map(labelsOf));
-  const notes = shared(rows.map((row) => Object.entries(row.notes)));
-  const own = (pairs, common) => pairs.filter(([name, value]) => !common.some(([same, text]) => same === name && text === value));
-  const all = make("div", { class: "alert common" }, make("div", { class: "aside" }, "All alerts"), ...notes.map(note), chips(labels));
-  const each = rows.map((row) => alert(row, own(labelsOf(row), labels), own(Object.entries(row.notes), notes)));
-  return labels.length + notes.length ? [all, ...each] : each;
-}
-
-function labelsOf(row) {
-  return Object.entries(row.labels).filter(([name]) => name !== "alertname").sort();
-}
-
-/** The pairs that are in every list. */
-function shared(lists) {
-  const others = lists.slice(1).map((list) => new Map(list));
-  return lists[0].filter(([name, value]) => others.every((other) => other.get(name) === value));
-}
-
-function alert(row, labels, notes) {
-  const now = row.firing ? make("span", { class: "firing" }, "firing") : make("span", { class: "ended" }, "ended");
-  const since = make("span", { class: "aside" }, "since ", clock(row.starts_at));
-  if (row.ended_at) since.append(" until ", clock(row.ended_at));
-  const head = make("div", { class: "alert-head" }, make("strong", {}, row.labels.alertname || "(no alertname)"), now, since, source(row));
-  return make("div", { class: "alert" }, head, ...notes.map(note), chips(labels));
-}
-
-/** Runbook and dashboard annotations become links; any other annotation stays text. */
-function note([name, text]) {
-  const to = /^(runbook|dashboard)(_?url)?$/i.test(name) ? safe(text) : null;
-  return make("p", { dir: "auto", class: name === "summary" ? null : "aside" }, to ? away(to, text) : text);
-}
-
-function chips(labels) {
-  if (labels.length === 0) return null;
-  const each = labels.map(([name, value]) => make("li", { dir: "auto" }, make("span", {}, `${plain(name)} `), value));
-  return make("ul", { class: "labels" }, ...each);
-}
-
-function source(row) {
-  const to = safe(row.link);
-  return to ? away(to, `in ${plain(row.source)}`) : null;
-}
-
-function away(to, said) {
-  return make("a", { href: to.href, target: "_blank", rel: "noopener noreferrer" }, said);
-}
-
-/** The address, if a browser may open it; null for scripts, files and cloud metadata. */
-function safe(address) {
-  if (!URL.canParse(address)) return null;
-  const to = new URL(address);
-  const metadata = to.hostname.startsWith("169.254.") || to.hostname.startsWith("[fe80:") || to.hostname === "metadata.google.internal";
-  return ["http:", "https:"].includes(to.protocol) && !to.username && !metadata ? to : null;
-}
-
-const KINDS = { card: "card", line: "timeline line", page: "page" };
-
-function deliveries(rows) {
-  if (rows.length === 0) return make("p", { class: "quiet" }, "No chat or pager is set up. Incidents are shown only on this board.");
-  const heads = ["Channel", "Message", "State", "Queued", "Sent", "Attempts"].map((title) => make("th", { scope: "col" }, title));
-  const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows.map(delivery)));
-  return make("div", { class: "panel scroll" }, table);
-}
-
-function delivery(row) {
-  const late = row.state === "owed" && row.attempts > 0;
-  const said = { owed: late ? "trying again" : "waiting", leased: "being sent", sent: "sent", dead: "not delivered" }[row.state] ?? row.state;
-  const where = make("td", {}, row.channel);
-  const what = make("td", {}, KINDS[row.kind] ?? row.kind, row.what ? make("span", { class: "why" }, row.what.split(".").at(-1)) : null);
-  const stands = make("td", {}, make("span", { class: "mark", "data-state": late ? "late" : row.state }, said));
-  if (row.why_not) stands.append(make("span", { class: "why" }, row.why_not));
-  if (row.next_try_at) stands.append(make("span", { class: "why" }, "next attempt ", clock(row.next_try_at)));
-  const sent = make("td", {}, row.sent_at ? clock(row.sent_at) : "–");
-  return make("tr", {}, where, what, stands, make("td", {}, clock(row.owed_at)), sent, make("td", {}, row.attempts));
+/** A plan that waits: what it would do, until when, and its buttons, which are seen only together with the effect. */
+export function plan(one, act, open) {
+  const row = act ? make("div", { class: "acts" }) : null;
+  for (const [label, words] of Object.entries(act ? one.buttons : {})) {
+    row.append(button(label, words, label === "Drop it" ? "act" : "act first", `plan ${one.id}, ${plain(one.words)}`, act));
+  }
+  const about = one.incident_id ? make("a", { href: `/incidents/${one.incident_id}` }, `#${one.incident_id}`) : null;
+  const head = make("summary", { "data-plan": one.id }, make("strong", { dir: "auto" }, `${one.by} asks: `, make("code", {}, plain(one.words))), make("span", { class: "aside" }, left(one.expires_at)));
+  return make(
+    "details",
+    { class: "plan", open: open ? "" : null },
+    head,
+    make("ul", { class: "effect" }, ...one.lines.map((line) => make("li", { dir: "auto" }, line))),
+    one.approved_by.length ? make("p", {}, `Approved by ${one.approved_by.map(plain).join(", ")}.`) : null,
+    make("p", { class: "aside", dir: "auto" }, `${one.waits_for}. Asked in ${one.via}`, about && ", about ", about, "."),
+    row,
+  );
 }

@@ -6,7 +6,8 @@ import { ask } from "./key.js";
 const MOST_LINES = 300;
 const QUIET = new Set(["alerts.fired", "alerts.ended", "alerts.changed"]);  // they only change the card; many of them would hide the rest
 
-const log = document.getElementById("log");
+const [box, log, lines] = ["console", "log", "lines"].map((id) => document.getElementById(id));
+const loadedAt = Date.now();
 const seen = new Set();
 
 /** Show a committed event, once, however often it is sent. */
@@ -33,8 +34,23 @@ export async function say(words, incident) {
   if (incident) act.incident = incident;
   const { ok, said, buttons } = await send(act, 2);
   const row = Object.entries(buttons ?? {}).map(([label, then]) => offer(label, then, incident));
-  line(ok ? "reply" : "refused", new Date().toISOString(), said, ...(row.length ? [make("span", { class: "offers" }, ...row)] : []));
+  const answer = line(ok ? "reply" : "refused", new Date().toISOString(), said, ...(row.length ? [make("span", { class: "offers" }, ...row)] : []));
+  closeAnswer();
+  if (row.length || said.includes("\n")) keepAnswer(answer);
   return ok;
+}
+
+/** Where only the last line is shown, an answer of several lines stays, whole, until it is closed. */
+function keepAnswer(answer) {
+  answer.classList.add("kept");
+  box.classList.add("answered");
+  log.scrollTop = Math.min(answer.offsetTop - lines.offsetTop, log.scrollHeight);
+}
+
+export function closeAnswer() {
+  box.classList.remove("answered");
+  lines.querySelectorAll(".kept").forEach((answer) => answer.classList.remove("kept"));
+  log.scrollTop = log.scrollHeight;
 }
 
 /** A button under an answer: it sends its command, once. */
@@ -67,11 +83,13 @@ function makeOnce() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** A screen reader says what comes from now on, and not the events of before the page was opened. */
 function line(kind, at, ...said) {
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
   const fresh = make("li", { "data-kind": kind }, clock(at), make("span", { class: "said", dir: "auto" }, ...said));
-  log.append(fresh);
-  while (log.children.length > MOST_LINES) log.firstChild.remove();
+  log.setAttribute("aria-live", Date.parse(at) < loadedAt ? "off" : "polite");
+  lines.append(fresh);
+  while (lines.children.length > MOST_LINES) lines.firstChild.remove();
   if (atEnd || kind !== "event") log.scrollTop = log.scrollHeight;
   return fresh;
 }

@@ -58,6 +58,26 @@ def test_each_channel_shows_the_title_the_card_and_the_page(settings: Path, caps
     assert page["payload"]["summary"] == "KubePodCrashLooping at payments/cart-1"
 
 
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{{ name.__class__ }}{{ labels.nosuch }}", "names only values that this alert does not have"),
+        ("{% if labels.nosuch %}x{% endif %}", "it gives no text"),
+        ("{{ (name | int) / 0 }}", "cannot be filled in"),
+    ],
+)
+def test_a_template_that_gives_nothing_for_this_payload_is_said(
+    settings: Path, capsys: pytest.CaptureFixture[str], template: str, why: str
+) -> None:
+    settings.write_text(SETTINGS % template)
+
+    code, out, _ = shown(settings, capsys)
+
+    assert code == 0
+    assert "title     KubePodCrashLooping payments/cart-1: Pod is crash looping." in out
+    assert f"The template for title was not used: {why}" in out
+
+
 def test_an_incident_that_does_not_page_says_so(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings.with_name("payload.json").write_bytes(body(alert(labels=LABELS | {"severity": "warning"})))
 

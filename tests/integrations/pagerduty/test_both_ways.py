@@ -231,6 +231,46 @@ def test_a_resolution_there_while_alerts_fire_is_told_and_pages_again_with_the_n
     assert night.page().summary == (f"Disk (2 firing). 2 alerts still firing after it was resolved by {agent[1]}.")
 
 
+def test_the_first_repeat_after_a_person_resolved_it_there_pages_again_however_soon_it_comes(night: Night) -> None:
+    night.fires("Disk")
+    night.house.clock.pass_by(minutes=2)
+
+    night.there("resolved", agent=BOB)
+    night.house.clock.pass_by(seconds=20)
+    night.fires("Disk")
+    night.there("resolved", agent=BOB)
+    night.ends("Disk")
+    night.fires("Disk")
+
+    assert [told.became for told in night.fake.story] == ["opened", "opened_again"]
+    assert night.standing() == (Status.RESOLVED, None)
+
+
+def test_a_repeat_right_after_a_timer_there_resolved_it_may_be_a_copy(night: Night) -> None:
+    night.fires("Disk")
+    night.house.clock.pass_by(hours=4)
+
+    night.there("resolved", agent=None)
+    night.house.clock.pass_by(seconds=20)
+    night.fires("Disk")
+
+    assert [told.became for told in night.fake.story] == ["opened"]
+
+
+def test_the_page_of_a_person_says_where_and_counts_no_alerts(night: Night) -> None:
+    night.house.hears(alert("Disk", labels={"service": "checkout"}))
+
+    night.says("page checkout it hangs")
+    night.says("page anyone the office has no network")
+    night.says("page 1 please join")
+
+    assert [night.page(number).summary for number in (2, 3, 4)] == [
+        "checkout: it hangs",
+        "the office has no network",
+        "please join (about #1 Disk checkout)",
+    ]
+
+
 def test_a_resolution_by_pagerdutys_own_timer_is_told_and_pages_again_as_well(night: Night) -> None:
     night.fires()
     night.house.clock.pass_by(hours=4)

@@ -374,6 +374,24 @@ def test_a_page_says_where_it_is_and_what_the_alert_says(fake: FakePagerDuty, ch
     ]
 
 
+def test_a_page_takes_the_order_of_places_from_the_settings(fake: FakePagerDuty, channel: PagerDuty) -> None:
+    racked = structs.replace(pod(0), labels={**pod(0).labels, "rack": "r7"})
+
+    channel.deliver(dataclasses.replace(paged(racked), place_order=("rack", "namespace")))
+
+    assert fake.story[0].event["payload"]["source"] == "payments r7"
+
+
+def test_the_class_of_a_page_is_the_name_of_the_alert_also_without_an_alertname(
+    fake: FakePagerDuty, channel: PagerDuty
+) -> None:
+    unnamed = structs.replace(pod(0), labels={"rulename": "Checkout errors", "namespace": "payments"})
+
+    channel.deliver(paged(unnamed))
+
+    assert fake.story[0].event["payload"]["class"] == "Checkout errors"
+
+
 def test_labels_and_annotations_of_a_page_are_bounded(fake: FakePagerDuty, channel: PagerDuty) -> None:
     wordy = structs.replace(
         pod(0), notes={f"note {n}": "\x07" * n + "ы" * 4096 for n in range(64)}, labels={"l" * 500: "v" * 1024}

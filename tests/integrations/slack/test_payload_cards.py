@@ -154,19 +154,19 @@ SLACK = {
         line="🔴 CRITICAL #42 Checkout p99 latency prod-eu checkout · nobody has it yet · p99 of checkout is 4.2 s.",
         header="🔴 #42 Checkout p99 latency prod-eu checkout",
         fields=("*cluster:* `prod-eu`", "*service:* `checkout`"),
-        buttons=(*_ACTS, "Runbook", "Query", _HERE),
+        buttons=(*_ACTS, "Runbook", "Rule", _HERE),
     ),
     "Grafana: no data": InSlack(
         line="🔴 CRITICAL #42 Checkout p99 latency, no data (DatasourceNoData) · nobody has it yet"
         " · The checkout must answer in 2 s.",
         header="🔴 #42 Checkout p99 latency, no data (DatasourceNoData)",
-        buttons=(*_ACTS, "Silence 2h", "Query", _HERE),
+        buttons=(*_ACTS, "Silence 2h", "Rule", _HERE),
     ),
     "Grafana: error of the data source": InSlack(
         line="🔴 CRITICAL #42 Checkout p99 latency, the data source failed (DatasourceError) · nobody has it yet"
         " · [sse.dataQueryError] failed to execute query [A]: connection refused",
         header="🔴 #42 Checkout p99 latency, the data source failed (DatasourceError)",
-        buttons=(*_ACTS, "Silence 2h", "Query", _HERE),
+        buttons=(*_ACTS, "Silence 2h", "Rule", _HERE),
     ),
     "hand-made, with a message alone": InSlack(
         line="🔴 CRITICAL #42 env=prod, service=billing · nobody has it yet · Invoices are not sent since 02:40.",

@@ -62,7 +62,9 @@ def test_a_line_answers_the_card(fake: FakeTelegram, channel: Telegram) -> None:
 
     assert line is not None
     posted = fake.posts[CHAT, int(line.rpartition(":")[2])]
-    assert (posted.text, posted.reply_to, posted.buttons) == ("Ana has it <3", standing.message_id, {})
+    assert (posted.reply_to, posted.buttons) == (standing.message_id, {})
+    # A phone's notification does not show what it replies to.
+    assert posted.text == "🔴 #42 Disk full: Ana has it <3"
 
 
 def test_a_line_arrives_also_when_its_card_is_deleted(fake: FakeTelegram, channel: Telegram) -> None:
@@ -71,7 +73,7 @@ def test_a_line_arrives_also_when_its_card_is_deleted(fake: FakeTelegram, channe
 
     channel.deliver(notice(MessageKind.LINE, ref=card, said="Ana has it"))
 
-    assert (fake.card.text, fake.card.reply_to) == ("Ana has it", None)
+    assert (fake.card.text, fake.card.reply_to) == ("🔴 #42 Disk full: Ana has it", None)
 
 
 def test_in_a_topic_card_and_line_carry_its_id(fake: FakeTelegram, door: SmallDoor) -> None:
