@@ -86,7 +86,7 @@ def test_a_page_by_a_person_counts_no_alerts_and_says_nothing_twice(fake: FakePa
     channel.deliver(page(EventType.OPENED, by_hand, said="Ana: the checkout hangs"))
 
     payload = fake.story[0].event["payload"]
-    assert payload["summary"] == "Ana: the checkout hangs"
+    assert payload["summary"] == "prod/api: Ana: the checkout hangs"
     assert not {"firing", "alerts so far", "what happened"} & payload["custom_details"].keys()
 
 
