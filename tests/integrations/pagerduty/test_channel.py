@@ -80,6 +80,16 @@ def test_a_command_in_a_page_stands_in_quotes(fake: FakePagerDuty, channel: Page
     assert payload["custom_details"]["lines"] == ['Runs: 1 waits; "runs" says why']
 
 
+def test_a_page_by_a_person_counts_no_alerts_and_says_nothing_twice(fake: FakePagerDuty, channel: PagerDuty) -> None:
+    by_hand = incident(title="Ana: the checkout hangs", firing=0, total=0)
+
+    channel.deliver(page(EventType.OPENED, by_hand, said="Ana: the checkout hangs"))
+
+    payload = fake.story[0].event["payload"]
+    assert payload["summary"] == "prod/api: Ana: the checkout hangs"
+    assert not {"firing", "alerts so far", "what happened"} & payload["custom_details"].keys()
+
+
 def test_a_page_lives_as_its_incident_does(fake: FakePagerDuty, channel: PagerDuty) -> None:
     for what in (EventType.OPENED, EventType.SEVERITY_RAISED, EventType.ACKED, EventType.RESOLVED, EventType.REOPENED):
         channel.deliver(page(what))

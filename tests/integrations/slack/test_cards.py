@@ -83,6 +83,12 @@ def test_a_line_stands_in_the_thread_of_its_card(fake: FakeSlack, slack: Slack) 
     assert told.pings == []
 
 
+def test_the_notification_of_a_line_says_the_name_of_its_incident_once(fake: FakeSlack, slack: Slack) -> None:
+    slack.deliver(line(post(slack), "Now critical, was warning: HighLatency."))
+
+    assert fake.messages[-1].text == "🔴 #42 HighLatency · Now critical, was warning."
+
+
 def test_a_command_in_a_line_is_drawn_and_edited_lines_keep_it(fake: FakeSlack, slack: Slack) -> None:
     ref = post(slack)
 
