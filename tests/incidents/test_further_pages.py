@@ -167,3 +167,12 @@ def test_an_acknowledgement_on_its_way_to_the_pager_does_not_silence_what_was_gi
     night.wait(70)
 
     assert there(night) == ["triggered"]
+
+
+def test_an_acknowledgement_in_the_pager_counts_after_the_clock_was_set_back(night: Night) -> None:
+    night.fire("a")
+    night.send()
+    night.step_back(1)
+    night.there("ack")
+
+    assert (night.house.incident().status, there(night)) == (Status.ACKED, ["acknowledged"])
