@@ -150,6 +150,10 @@ class Correlator:
         self._keep()
         return [of for of in changed if of is not None]
 
+    def keep(self, incident: Incident) -> None:
+        """It was stored like this, and is gone on with."""
+        self._kept.incidents[incident.id] = incident
+
     def pending(self) -> int:
         """The number of episodes that have to be written."""
         return len(self._kept.touched)

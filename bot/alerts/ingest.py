@@ -63,7 +63,7 @@ def load_answers(tx: Tx, correlator: Correlator, of: AlertLookup, answers: Seque
 def write(tx: Tx, correlator: Correlator, subscriptions: Sequence[Subscription]) -> Committed:
     """Write what was correlated since the last call."""
     result = correlator.drain()
-    written = timeline.write(tx, result.changes, subscriptions)
+    written = timeline.write(tx, result.changes, subscriptions, correlator.keep)
     tx.put_alerts(result.new_episodes)
     tx.update_alerts(result.updated_episodes)
     tx.update_texts(result.retold)

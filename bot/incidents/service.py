@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypedDict
 
 from bot.core.alert import Severity
@@ -188,7 +188,7 @@ class IncidentService:
 
     def _check_age(self, incident: Incident) -> None:
         """Refuse a request from before the incident was opened again: a platform may deliver it hours late."""
-        sent_at, began = self._request.sent_at, self._tx.opened_at(incident.id)
+        sent_at, began = self._request.sent_at, self._not_ahead(self._tx.opened_at(incident.id))
         if sent_at is not None and began is not None and sent_at < began - _CLOCK_SKEW:
             raise Rejected(
                 f"That was sent at {sent_at:%H:%M} UTC, before incident {incident.id} opened again at {began:%H:%M}"
@@ -204,8 +204,12 @@ class IncidentService:
 
     def _was_taken_since(self, incident: Incident) -> bool:
         """Whether somebody acknowledged it after what the pager tells of: their word is on its way to the pager."""
-        sent_at, taken_at = self._request.sent_at, self._tx.acknowledged_at(incident.id)
+        sent_at, taken_at = self._request.sent_at, self._not_ahead(self._tx.acknowledged_at(incident.id))
         return incident.status is Status.ACKED and sent_at is not None and taken_at is not None and sent_at < taken_at
+
+    def _not_ahead(self, at: datetime | None) -> datetime | None:
+        """None where it lies ahead: the clock has gone back since, and it says nothing about what was sent after it."""
+        return None if at is not None and at > self._tx.now + _CLOCK_SKEW else at
 
     def _check_echo(self, incident: Incident) -> None:
         """Refuse what may be the echo of our own resolve, from before it paged again: it would silence that page."""

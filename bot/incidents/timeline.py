@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from bot.core.incident import Committed, Event, EventType, IncidentChange
+from bot.core.incident import Committed, Event, EventType, Incident, IncidentChange
 from bot.core.message import MessageKind, OutboxMessage, Subscription
 from bot.notifications.routing import messages_for
 from bot.store.outbox import OutboxRow, enqueue
 from bot.store.transaction import Tx
 
 
-def write(tx: Tx, changes: Sequence[IncidentChange], subscriptions: Sequence[Subscription]) -> Committed:
+def write(
+    tx: Tx,
+    changes: Sequence[IncidentChange],
+    subscriptions: Sequence[Subscription],
+    keep: Callable[[Incident], None] = lambda _: None,
+) -> Committed:
     """Store the changes that have events, with the messages for each channel.
 
-    Incidents are written first, because events, messages and alerts refer to them.
+    Incidents are written first, because events, messages and alerts refer to them. `keep` is called with each incident
+    that is stored otherwise than its change says, for a caller that goes on with it.
     """
     routed = [(change, messages_for(change, subscriptions)) for change in changes if change.events]
     if not routed:
         return Committed()
     written = [(_as_paged(change, messages), messages) for change, messages in routed]
+    for (change, _), (stored, _) in zip(routed, written, strict=True):
+        if stored.incident is not change.incident:
+            keep(stored.incident)
     tx.put_incidents([change.incident for change, _ in written])
     events: list[Event] = []
     rows: list[OutboxRow] = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.alert import Severity
+from bot.core.alert import AlertBatch, Severity
 from bot.core.incident import EventType, Status
-from tests.house import House
+from tests.house import House, alert
 from tests.incidents.test_any_night import Night
 
 
@@ -167,3 +167,32 @@ def test_an_acknowledgement_on_its_way_to_the_pager_does_not_silence_what_was_gi
     night.wait(70)
 
     assert there(night) == ["triggered"]
+
+
+def test_an_acknowledgement_in_the_pager_counts_after_the_clock_was_set_back(night: Night) -> None:
+    night.fire("a")
+    night.send()
+    night.step_back(1)
+    night.there("ack")
+
+    assert (night.house.incident().status, there(night)) == (Status.ACKED, ["acknowledged"])
+
+
+def test_pages_that_are_not_sent_are_not_counted_though_the_commit_is_written_in_parts(night: Night) -> None:
+    house = night.house
+    night.fire("a")
+    night.say("ack")
+    night.fire("c")
+    night.end("a")
+    parts = [
+        AlertBatch(
+            source="alertmanager",
+            group="api",
+            alerts=tuple(alert(f"Slow{n}", severity="warning") for n in range(first, first * 4)),
+        )
+        for first in (30, 120)
+    ]
+    house.hears_in_one_commit(*parts)
+
+    assert [one.type for one in house.story()].count(EventType.PAGED_AGAIN) == 2
+    assert house.incident().pages == 1
