@@ -202,10 +202,10 @@ def test_a_row_that_the_database_refuses_does_not_lose_those_that_share_its_comm
 ) -> None:
     write = timeline.write
 
-    def refuse(tx: object, changes: object, mouths: object) -> object:
+    def refuse(tx: object, changes: object, *more: object) -> object:
         if any(change.incident.key == "poison" for change in changes):  # type: ignore[attr-defined]
             raise DataError("a character the database cannot hold")
-        return write(tx, changes, mouths)  # type: ignore[arg-type]
+        return write(tx, changes, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(timeline, "write", refuse)
     good = AlertBatch(source="alertmanager", group="api", alerts=(alert(),), body=b"good")
