@@ -193,7 +193,7 @@ def test_anchors_that_only_a_person_can_fetch_are_asked_for(
     if "telegram" in named:
         with place.config.open("a") as config:
             config.write(
-                "channels: {telegram: {token: '123456:AAA', chat_id: -1001}}\npeople: [{id: ana, telegram: 5}]\n"
+                "channels: {telegram: {token: '123456:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA', chat_id: -1001}}\npeople: [{id: ana, telegram: 5}]\n"
             )
 
     code = place.run("verify")

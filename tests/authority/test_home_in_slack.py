@@ -83,7 +83,7 @@ def test_who_is_on_call_acknowledges_from_the_tab(ground: Ground, tabs: Tabs) ->
 
     assert "#1 critical open: HighErrorRate" in view.shown
     assert after.shown.startswith("Incident 1 is yours: HighErrorRate api\n")
-    assert "#1 critical acknowledged, dia has it: HighErrorRate" in after.shown
+    assert "#1 critical acknowledged, Dia has it: HighErrorRate" in after.shown
     assert after.buttons == {}
     assert ground.house.incident().owner == "dia"
 

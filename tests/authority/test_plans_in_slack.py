@@ -188,7 +188,7 @@ def test_row_64_of_two_plans_that_begin_alike_none_is_guessed(ground: Ground, ni
     ("words", "answer"),
     [
         ("ack 999", "Incident 999 does not exist. Nothing was done."),
-        ("ack 1", "Incident 1 was already resolved by rae at 12:24 UTC. Nothing was done."),
+        ("ack 1", "Incident 1 was already resolved by Rae at 12:24 UTC. Nothing was done."),
     ],
 )
 def test_row_65_what_is_not_there_or_over_cannot_be_acknowledged(

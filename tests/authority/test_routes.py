@@ -51,6 +51,7 @@ LETS_IN: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/console"): _OWN_PAGE,
     ("GET", "/api/incidents"): _API,
     ("GET", "/api/incidents/1"): _API,
+    ("GET", "/api/plans"): _API,
     ("GET", "/api/runs"): _API,
     ("GET", "/api/audit"): _API,
     ("GET", "/api/docs"): _API,
