@@ -192,9 +192,9 @@ def test_anchors_that_only_a_person_can_fetch_are_asked_for(
     _set(place, named)
     if "telegram" in named:
         with place.config.open("a") as config:
-            config.write(
-                "channels: {telegram: {token: '123456:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA', chat_id: -1001}}\npeople: [{id: ana, telegram: 5}]\n"
-            )
+            token = f"123456:{'A' * 35}"
+            config.write(f"channels: {{telegram: {{token: '{token}', chat_id: -1001}}}}\n")
+            config.write("people: [{id: ana, telegram: 5}]\n")
 
     code = place.run("verify")
 
