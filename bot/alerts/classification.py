@@ -66,18 +66,22 @@ class AlertRules:
         found = {"/".join([labels[name] for name in of if labels.get(name)])[:_PLACE] for labels in labelled}
         return tuple(sorted(found - {""}))
 
-    def lead(self, alerts: Iterable[Alert]) -> LeadAlert | None:
+    def lead(self, alerts: Iterable[Alert], *, before: str = "") -> LeadAlert | None:
         """The alert that gives the incident its title and severity, with a sort key among leads of other deliveries.
 
-        The worst, then the earliest, then the one with the least fingerprint; None without alerts.
+        The worst, then the earliest, then the one with the least fingerprint; None without alerts, or where it does not
+        sort before the lead whose key is `before`.
         """
         rated = [(self.severity(one.labels), one) for one in alerts]
         if not rated:
             return None
         severity, alert = min(rated, key=_order)
+        order = f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}"
+        if before and order >= before:
+            return None
         service = service_of(alert.labels, self.services)
         return LeadAlert(
-            order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
+            order=order,
             title=self._title(alert, severity, service),
             severity=severity,
             service=service,

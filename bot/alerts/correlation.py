@@ -64,9 +64,11 @@ class AlertCounts:
         seen = self.fired or self.ended or self.already_ended or self.repeated
         return not (seen or self.retold or self.heard_again)
 
-    def as_transition(self, batch: AlertBatch, rules: AlertRules, chosen: LeadChoice) -> AlertsChanged:
-        """The transition to apply to the incident."""
-        joined = self.joined.values()
+    def as_transition(
+        self, batch: AlertBatch, rules: AlertRules, chosen: LeadChoice, *, opening: bool
+    ) -> AlertsChanged:
+        """The transition to apply to the incident. `opening`: it is new, so its title says what fires."""
+        joined = () if opening else self.joined.values()
         names = dict.fromkeys(named(alert, rules.place_order) for alert in islice(joined, _LOOKED_AT))
         return AlertsChanged(
             source=batch.source,
@@ -343,7 +345,9 @@ class Correlator:
         """Apply the counted effects to the incident; returns its id if that changed anything."""
         if count.is_empty():
             return None
-        transition = count.as_transition(batch, self._rules, self._choose_lead(of, count))
+        transition = count.as_transition(
+            batch, self._rules, self._choose_lead(of, count), opening=isinstance(of, tuple)
+        )
         if isinstance(of, tuple):
             change = lifecycle.opened_by_alerts(self._stored.reserve("incident"), of[1], transition, now=self._now)
             if count.ended:
@@ -387,7 +391,7 @@ class Correlator:
         if any(_leads(incident, key) for key in count.lost):
             fire_on = self._alerts_in(incident.id, count, ended=False)
             return LeadChoice(rules.lead(fire_on), leads=True, outranked=True)
-        return LeadChoice(rules.lead(new), outranked=outranked)
+        return LeadChoice(rules.lead(new, before=incident.lead), outranked=outranked)
 
     def _alerts_in(self, incident_id: int, count: AlertCounts, *, ended: bool) -> list[Alert]:
         """The alerts of the incident that fire, also by what is not written yet; with `ended`, all of them."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 Labels = Mapping[str, str]
@@ -43,12 +44,20 @@ _NOISE = frozenset({
 })  # fmt: skip
 #: Say more about a place that another label names.
 _DETAILS = frozenset({"container", "device", "mountpoint"})
+_NO_OBJECTS = _SCRAPED | _DETAILS | frozenset(_PATH)
+_EXPORTED = "exported_"
 _WHERE_LENGTH, _VALUE_LENGTH = 100, 60
 _ABOUT, _TELLING, _FACTS = 3, 3, 6
 
 
 def where(labels: Labels, order: Sequence[str] = PLACE_ORDER) -> str:
     """The alert's place: `prod-eu/payments/checkout-7d9`, or `prod-eu 10.0.3.7:9100 /var`; "" where none is known."""
+    return _where(tuple(labels.items()), tuple(order))
+
+
+@lru_cache(maxsize=256)  # of a new alert it is asked twice, for the title and for the timeline
+def _where(pairs: tuple[tuple[str, str], ...], order: tuple[str, ...]) -> str:
+    labels = dict(pairs)
     placed = placed_labels(labels, order)
     kind = next(
         (name for name in (*_OBJECTS, *(_OF_NAMESPACES if "namespace" in placed else ())) if name in placed), None
@@ -61,13 +70,16 @@ def where(labels: Labels, order: Sequence[str] = PLACE_ORDER) -> str:
 def placed_labels(labels: Labels, order: Sequence[str] = PLACE_ORDER) -> dict[str, str]:
     """The labels that say where, by `order`, without those of the exporter."""
     exporters = _of_exporter(labels)
+    exported = any(name.startswith(_EXPORTED) for name in labels)
     placed: dict[str, str] = {}
-    for name in order:
-        own = labels.get(f"exported_{name}")  # what the exporter said, where Prometheus put its own label in front
+    for name in order if exported else [name for name in order if name in labels]:
+        # What the exporter said, where Prometheus put its own label in front.
+        own = labels.get(_EXPORTED + name) if exported else None
         value = own or ("" if name in exporters else labels.get(name))
         if value:
             placed[name] = cut(" ".join(value.split()), _VALUE_LENGTH)
-    return {name: value for name, value in placed.items() if name not in _weaker(placed)}
+    weaker = _weaker(placed)
+    return {name: value for name, value in placed.items() if name not in weaker} if weaker else placed
 
 
 def own_service(labels: Labels) -> str | None:
@@ -96,7 +108,7 @@ def _of_exporter(labels: Labels) -> frozenset[str]:
 
 def _weaker(placed: Labels) -> frozenset[str]:
     """Those labels that say less than another one that is there."""
-    if placed.keys() - _SCRAPED - _DETAILS - frozenset(_PATH):
+    if any(name not in _NO_OBJECTS for name in placed):
         return _SCRAPED
     if "instance" in placed:
         return frozenset({"service", "job", "container"})
