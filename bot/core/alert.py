@@ -107,3 +107,17 @@ class AlertView(Struct, frozen=True, kw_only=True, gc=False):
     starts_at: datetime
     ended_at: datetime | None
     link: str
+
+
+def view_of(alert: Alert) -> AlertView:
+    """The alert as it would be shown if it were stored."""
+    return AlertView(
+        source=alert.source,
+        fingerprint=alert.fingerprint,
+        firing=alert.firing,
+        labels=alert.labels,
+        notes=alert.annotations,
+        starts_at=alert.starts_at,
+        ended_at=alert.ends_at,
+        link=alert.link,
+    )

@@ -24,7 +24,7 @@ from bot.lib import text
 from bot.lib.failpoints import failpoint
 from bot.lib.wakeup import WakeSignal
 from bot.notifications import revival
-from bot.notifications.card import CardSettings, incident_card, lead_first, page_summary
+from bot.notifications.card import CardSettings, incident_card, page_summary
 from bot.notifications.channel_text import pause_text, refusal_text
 from bot.store import channel_health, outbox
 from bot.store.engine import Store, Unavailable
@@ -331,16 +331,15 @@ class Sender:
         return self._report_failure(tx, one.incident.id, one.channel, _death_text(one, trouble, message))
 
     def _notification(self, one: Claim) -> Notification:
-        alerts = tuple(lead_first(one.alerts, one.incident))
         return Notification(
             key=f"{one.id}-{one.version}",
             kind=one.kind,
             incident=one.incident,
             event=one.event,
             card=incident_card(one.incident, self._cards, channel=one.channel, alerts=one.alerts, runs=one.runs),
-            alerts=alerts,
+            alerts=one.alerts,
             place_order=tuple(self._cards.place_order),
-            summary=page_summary(one.incident, alerts, self._cards) if one.kind is MessageKind.PAGE else "",
+            summary=page_summary(one.incident, one.alerts, self._cards) if one.kind is MessageKind.PAGE else "",
             ref=one.ref,
             due_at=one.owed_at,
             attempted=one.attempts > 1,

@@ -87,7 +87,7 @@ class Claim:
     incident: Incident
     event: Event | None
     ref: str | None  #: the provider's reference to the incident's card in this channel
-    alerts: tuple[AlertView, ...]  #: of a card or a page: the incident's, firing ones first
+    alerts: tuple[AlertView, ...]  #: of a card or a page: the incident's, firing ones first, of these its lead
     runs: tuple[RunStatus, ...]  #: of a card: the runs that were requested for its incident, newest first
     version: int  #: the version of the card that is being sent
     attempts: int  #: including this one

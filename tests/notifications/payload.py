@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from bot.alerts.classification import AlertRules
-from bot.core.alert import Alert, AlertBatch, AlertView
+from bot.core.alert import AlertBatch, AlertView, view_of
 from bot.core.incident import Incident
 from bot.core.message import Card, Contact, MessageKind, Notification
 from bot.core.severity_words import USUAL_SEVERITIES
@@ -108,16 +108,3 @@ class Payload:
             ref=None,
             due_at=NIGHT,
         )
-
-
-def view_of(alert: Alert) -> AlertView:
-    return AlertView(
-        source=alert.source,
-        fingerprint=alert.fingerprint,
-        firing=alert.firing,
-        labels=alert.labels,
-        notes=alert.annotations,
-        starts_at=alert.starts_at,
-        ended_at=alert.ends_at,
-        link=alert.link,
-    )

@@ -12,7 +12,7 @@ from bot.alerts.classification import AlertRules
 from bot.app.build import build_alert_rules, build_card_settings, build_channels
 from bot.app.build_sources import build_sources
 from bot.config.settings import Settings
-from bot.core.alert import Alert, AlertBatch, AlertView
+from bot.core.alert import AlertBatch, view_of
 from bot.core.channel import Previewer
 from bot.core.errors import Rejected
 from bot.core.incident import IncidentChange
@@ -79,7 +79,7 @@ def _notification(
     channel: str, cards: CardSettings, batch: AlertBatch, change: IncidentChange, now: datetime
 ) -> Notification:
     incident = change.incident
-    alerts = lead_first([_view(one) for one in batch.alerts], incident)
+    alerts = lead_first([view_of(one) for one in batch.alerts], incident)
     return Notification(
         key="preview",
         kind=MessageKind.CARD,
@@ -91,17 +91,4 @@ def _notification(
         alerts=tuple(alerts),
         place_order=tuple(cards.place_order),
         summary=page_summary(incident, alerts, cards),
-    )
-
-
-def _view(alert: Alert) -> AlertView:
-    return AlertView(
-        source=alert.source,
-        fingerprint=alert.fingerprint,
-        firing=alert.firing,
-        labels=alert.labels,
-        notes=alert.annotations,
-        starts_at=alert.starts_at,
-        ended_at=alert.ends_at,
-        link=alert.link,
     )
