@@ -49,9 +49,9 @@ def pages_to_send_again(pages: Sequence[PageRecord], status: Status, *, newest: 
         again += _dead_resolve(earlier)
     acks = [page for page in current if page.event_type is EventType.ACKED] if status is Status.ACKED else []
     for ack in acks[-1:]:
-        before = min(again, default=0) < ack.id if again else not arrived or ack.id < min(arrived)
-        lost = ack.state == "sent" and before
-        again += [ack.id] if ack.state == "dead" or lost else []
+        before_any = not arrived or ack.id < min(arrived)
+        before_one = any(page_id < ack.id for page_id in again)
+        again += [ack.id] if ack.state == "dead" or before_any or before_one else []
     return sorted(again)
 
 

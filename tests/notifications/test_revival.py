@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.core.incident import EventType, Status
@@ -55,7 +55,21 @@ def at_the_pager(pages: Sequence[PageRecord]) -> Pager:
     return pager
 
 
+def records(*pages: tuple[EventType, str]) -> list[PageRecord]:
+    return [PageRecord(id=n, event_type=what, state=state) for n, (what, state) in enumerate(pages, 1)]
+
+
+#: The acknowledgement came before the only trigger that arrived, and a later trigger is dead.
+_LOST_ACK = records(
+    (EventType.OPENED, "dead"),
+    (EventType.ACKED, "sent"),
+    (EventType.SEVERITY_RAISED, "sent"),
+    (EventType.SEVERITY_RAISED, "dead"),
+)
+
+
 @given(nights())
+@example((_LOST_ACK, Status.ACKED))
 def test_the_pager_ends_as_the_incident_is(night: tuple[list[PageRecord], Status]) -> None:
     pages, status = night
     pager = at_the_pager(pages)
