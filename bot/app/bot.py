@@ -61,6 +61,9 @@ logger = logging.getLogger(__name__)
 _CLOSING = timedelta(seconds=2)
 #: A step with its own time limit may exceed it by this much before it counts as hanging.
 _SPARE = timedelta(seconds=1)
+#: How often the start tries to write. A replica that froze inside a transaction keeps its locks until the database ends
+#: its session (`timeouts.IDLE_TIMEOUT_S`), which is longer than one attempt waits for a lock.
+_START_TRIES = 3
 
 
 def run(settings: Settings) -> None:
@@ -205,10 +208,7 @@ class Bot:
 
     def start(self) -> str:
         """Start all parts. Messages that a dead process left half sent are released before anything is claimed."""
-        with self.store.begin() as tx:
-            outbox.release_expired(tx, everything=self.store.sqlite)
-            channel_health.try_now(tx)
-            self.account_linking.remove_overruled(tx)
+        self._take_up_work()
         self.store.start()
         self.notary.start()
         self.intake.post = self.web.post_answer
@@ -222,6 +222,19 @@ class Bot:
         self.sender.start()
         self.scheduler.start()
         return self.web.url()
+
+    def _take_up_work(self) -> None:
+        for tries_left in reversed(range(_START_TRIES)):
+            try:
+                with self.store.begin() as tx:
+                    outbox.release_expired(tx, everything=self.store.sqlite)
+                    channel_health.try_now(tx)
+                    self.account_linking.remove_overruled(tx)
+                return
+            except Unavailable as trouble:
+                if not tries_left:
+                    raise
+                logger.warning("the start waits for the database", extra={"why": str(trouble)})
 
     def stop(self) -> list[str]:
         """Finish the requests and messages under way and claim no new ones, within `server.drain` of the settings.

@@ -8,7 +8,10 @@ from datetime import timedelta
 
 import pytest
 
+from bot.app.bot import Bot
+from bot.config.settings import Settings
 from bot.core.channel import RateLimit
+from bot.store.engine import Store, Unavailable
 from tests.house import House, alert
 from tests.postgres import Postgres
 
@@ -73,3 +76,26 @@ def test_two_people_in_two_chats_ack_at_once_and_one_has_it(replicas: tuple[Hous
 
     acked = [event for event in replicas[0].story() if event.type == "incident.acked"]
     assert [event.by for event in acked] == ["ana"]
+
+
+def test_a_replica_starts_though_another_froze_inside_a_transaction(
+    postgres: Postgres, postgres_template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One attempt waits for the lock for a shorter time than the database lets a frozen session keep it."""
+    url = postgres.url("frozen", like=postgres_template)
+    monkeypatch.setattr("bot.store.timeouts.LOCK_TIMEOUT_S", 0.8)
+    monkeypatch.setattr("bot.store.timeouts.IDLE_TIMEOUT_S", 1.0)
+    frozen = Store(url)
+    bot = Bot(Settings.model_validate({"server": {"listen": "127.0.0.1:0"}, "store": {"url": url}}))
+
+    def freeze() -> None:
+        with frozen.begin():
+            bot.start()
+
+    try:
+        with pytest.raises(Unavailable):
+            freeze()
+        assert bot.web.alive()
+    finally:
+        bot.stop()
+        frozen.close()
