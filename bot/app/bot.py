@@ -230,11 +230,12 @@ class Bot:
                     outbox.release_expired(tx, everything=self.store.sqlite)
                     channel_health.try_now(tx)
                     self.account_linking.remove_overruled(tx)
-                return
             except Unavailable as trouble:
                 if not tries_left:
                     raise
                 logger.warning("the start waits for the database", extra={"why": str(trouble)})
+            else:
+                return
 
     def stop(self) -> list[str]:
         """Finish the requests and messages under way and claim no new ones, within `server.drain` of the settings.
