@@ -110,6 +110,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     if plan.check:
         yield f"Checked for {spell_duration(plan.check_duration)}, and undone if this does not hold: {plan.check}"
     yield f"Touches: {plan.blast_radius}"
+    yield from (f"Now: {one}" for one in plan.moving)
     seen = [f"{name} {value}" for name, value in sorted(plan.preconditions.items()) if name not in plan.hidden]
     if seen:
         yield f"Seen: {', '.join(seen)}"

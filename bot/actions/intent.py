@@ -129,7 +129,7 @@ class IntentWriter:
         return verdict.decision
 
     def _begun(self, tx: Tx, proposal: Proposal, by: Principal, decision: Decision) -> Run:
-        run_id, target = secrets.token_hex(16), proposal.plan.target
+        run_id, target = secrets.token_hex(16), proposal.plan.held
         token = runs.acquire(tx, target, run_id, LEASE)
         if token is None:
             raise _busy(tx, proposal)
@@ -160,14 +160,14 @@ def _check_due(tx: Tx, undo_of: Run | None) -> None:
 
 
 def _busy(tx: Tx, proposal: Proposal) -> Rejected:
-    other = runs.holder(tx.sql, proposal.plan.target)
+    other = runs.holder(tx.sql, proposal.plan.held)
     busy, then = "another run", "Ask again when it has ended."
     if other:
         state = run_state(other.state)
         busy = f"run {other.id[:HANDLE_LENGTH]} of {person_named(other.by)}, {state}"
         if state is State.UNKNOWN:
             then = "Ask again when its result is known; `runs` shows what to do."
-    message = f"{proposal.plan.target or proposal.verb} is held by {busy}. Nothing was done. {then}"
+    message = f"{proposal.plan.held or proposal.verb} is held by {busy}. Nothing was done. {then}"
     return Rejected(message, code="target_busy", status=409)
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from time import monotonic
+from time import monotonic, sleep
 from typing import Protocol, TypeVar
 
+from bot.core.backup import Backups
 from bot.core.flagger import Gates
 from bot.core.manual import Manual
 from bot.core.plan import Outcome, Plan, Risk
@@ -31,6 +32,10 @@ class MetricsStore(Protocol):
         ...
 
 
+def _pause(much: timedelta) -> None:
+    sleep(much.total_seconds())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tools:
     """What an action may use; None where the settings have no section for it."""
@@ -42,6 +47,7 @@ class Tools:
     silences: Silences | None = None
     metrics: MetricsStore | None = None
     targets: ServiceTargets | None = None
+    backups: Backups | None = None
     #: Flagger's gates.
     gates: Gates | None = None
     #: The person it is planned or run for; None where the bot only probes.
@@ -50,6 +56,8 @@ class Tools:
     undo_of: str = ""
     #: How long a waiting run pauses between two polls.
     poll_interval: timedelta = timedelta(seconds=2)
+    #: Waits that long between two looks. Tests move their clock instead.
+    pause: Callable[[timedelta], None] = _pause
     #: Reports the progress of a long run in a few words: "3 of 6 pods are ready". May be called at any rate; not every
     #: call is shown.
     report_progress: Callable[[str], None] = lambda _: None

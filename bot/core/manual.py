@@ -17,6 +17,7 @@ class Topic(StrEnum):
     INCIDENTS = "incidents"
     SILENCES = "silences"
     WORKLOADS = "workloads"
+    BACKUPS = "backups"
     APPROVALS = "approvals"
     PEOPLE = "people"
 
@@ -29,6 +30,7 @@ _HEADINGS = {
     Topic.INCIDENTS: "Incidents",
     Topic.SILENCES: "Silences",
     Topic.WORKLOADS: "Actions on workloads",
+    Topic.BACKUPS: "Backups and restores",
     Topic.APPROVALS: "Approvals and runs",
     Topic.PEOPLE: "People and rights",
 }
@@ -41,6 +43,9 @@ TOPIC_WORDS: Mapping[str, Topic] = {
     "actions": Topic.WORKLOADS,
     "workload": Topic.WORKLOADS,
     "rollouts": Topic.WORKLOADS,
+    "backup": Topic.BACKUPS,
+    "restores": Topic.BACKUPS,
+    "drills": Topic.BACKUPS,
     "plans": Topic.APPROVALS,
     "approval": Topic.APPROVALS,
     "rights": Topic.PEOPLE,
@@ -56,6 +61,7 @@ class Facility(StrEnum):
     WORKLOAD = "a service with `cluster` and `workload`, under `services`"
     ROLLOUT = "a service whose `workload` is an Argo Rollout, under `services`"
     FLAGGER = "Flagger's tokens, `clusters.NAME.flagger.tokens`"
+    BACKUPS = "a store, under `backups.stores`"
     SILENCES = "Alertmanager's API, `sources.alertmanager.api_url`"
     ACCOUNTS = "a chat in which people have accounts, under `channels`"
     BREAK_GLASS = "a role with `break_glass: true`, under `roles`"

@@ -50,6 +50,14 @@ class Plan:
     confirm_name: str = ""  #: a name that every approval must repeat, so that a click is not enough; "" for none
     hidden: tuple[str, ...] = ()  #: preconditions that people are not shown, such as a resourceVersion
     approvals_needed: int = 0  #: the least number of approvals by other people, whatever the risk asks for
+    lock: str = ""  #: what the run holds while it goes on; "": the target
+    #: What is true now and moves by itself (who writes, free space). Shown once, never stored or compared.
+    moving: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def held(self) -> str:
+        """What one run at a time may hold."""
+        return self.lock or self.target
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +156,7 @@ def plan_bytes(verb: str, command: str, plan: Plan) -> bytes:
             "private": list(plan.hidden),
             "typed": plan.confirm_name,
             "others": plan.approvals_needed,
+            **({"lock": plan.lock} if plan.lock else {}),  # absent in plans of older versions
         }
     )
 
@@ -171,4 +180,5 @@ def plan_from_bytes(body: bytes) -> Plan:
         hidden=tuple(stored["private"]),
         confirm_name=stored.get("typed", ""),  # absent in plans of older versions
         approvals_needed=stored.get("others", 0),
+        lock=stored.get("lock", ""),
     )

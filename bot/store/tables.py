@@ -492,6 +492,44 @@ class BreakGlassRow(SQLModel, table=True):
     account: str = _text()
 
 
+class RestoreRow(SQLModel, table=True):
+    """One restore into a copy, drills included; `body`: a `RestoreRecord` as JSON, `open`: 1 while the copy may be."""
+
+    __tablename__ = "restore"
+    __table_args__ = (_partial("restore_open", "store", where="open = 1"),)
+
+    run: str = _text(primary_key=True)
+    store: str = _text()
+    state: str = _text()
+    began_at: int = _number()
+    open: int
+    body: str = _text()
+
+
+class DrillRow(SQLModel, table=True):
+    """One drill; `body`: a `Drill` as JSON, `abort`: why it was asked to stop."""
+
+    __tablename__ = "drill"
+    __table_args__ = (Index("drill_of_store", "store", "began_at"),)
+
+    run: str = _text(primary_key=True)
+    store: str = _text()
+    result: str = _text()
+    began_at: int = _number()
+    abort: str = _text(default="")
+    body: str = _text()
+
+
+class StoreLookRow(SQLModel, table=True):
+    """The last look at a store of backups; `body`: a `StoreLook` as JSON."""
+
+    __tablename__ = "store_look"
+
+    store: str = _text(primary_key=True)
+    looked_at: int = _number()
+    body: str = _text()
+
+
 class AuditEntryRow(SQLModel, table=True):
     """One entry of the audit log: inserted, never changed; triggers enforce this, here and in the next three tables.
 

@@ -122,7 +122,8 @@ class RequestHandler:
         if verb in (*OWN_RUN_VERBS, "settle"):
             run = self._context.runs.find(str(getattr(args, "run", "")))
             own = verb != "settle" and run.by == self._request.by.id  # who may do it may also keep it or undo it
-            return Permission(verb=runs.plan_of_run(self._tx.sql, run).verb if own else verb, target=run.target)
+            proposal = runs.plan_of_run(self._tx.sql, run)
+            return Permission(verb=proposal.verb if own else verb, target=proposal.plan.target)
         return Permission(verb=verb, target=str(getattr(args, "service", "")))
 
 

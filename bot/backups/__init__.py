@@ -1,0 +1,1 @@
+"""Backups and restores: judging, restoring beside, cutting over, drills. It imports nothing, as `integrations` does."""
