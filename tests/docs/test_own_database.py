@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +63,7 @@ class OwnDatabase:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OwnDatabase]:
+def own(request: pytest.FixtureRequest, tmp_path: Path) -> OwnDatabase:
     if request.param == "sqlite":
         url, drill_url, env = f"sqlite:///{tmp_path}/v.db", "", {"DB": f"{tmp_path}/v.db", "DRILL": f"{tmp_path}/d.db"}
     else:
@@ -88,7 +87,7 @@ def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OwnDatabase]
         "CONFIG": f"{tmp_path}/vakhta.yaml",
         "DRILL_CONFIG": f"{tmp_path}/drill.yaml",
     }
-    yield OwnDatabase(request.param, tmp_path, env)
+    return OwnDatabase(request.param, tmp_path, env)
 
 
 def test_a_copy_is_drilled_and_restored_as_the_page_says_and_the_log_tells_what_was_lost(
