@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Annotated, Literal, TypeVar
 
@@ -19,6 +20,7 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Query
 from fastapi.security import HTTPBearer
 from starlette.responses import JSONResponse, Response
 
+from bot.core.backup import Backups
 from bot.core.errors import Rejected
 from bot.core.incident import Status
 from bot.notifications.card import CardSettings
@@ -31,6 +33,7 @@ from bot.web.incident_pages import IncidentsOut, Wanted, place_of
 from bot.web.plans_api import PlansOut, waiting_plans
 from bot.web.query_parameters import refuse_unknown
 from bot.web.runs_api import MOST_RUNS, RunsOut, last_runs
+from bot.web.stores_api import StoresOut, all_stores
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +60,9 @@ _SORT = (
 _COUNTS = "Answer with `counts`: how many incidents are unresolved, by status and severity."
 
 
-def routes(store: Store, auth: Auth, *, threads: Executor, cards: CardSettings) -> APIRouter:
+def routes(
+    store: Store, auth: Auth, *, threads: Executor, cards: CardSettings, backups: Backups | None = None
+) -> APIRouter:
     """The API's routes; `auth` admits each request first. `cards`: the settings of what people read."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
     reads = StoreReads(store, threads=threads)
@@ -70,6 +75,7 @@ def routes(store: Store, auth: Auth, *, threads: Executor, cards: CardSettings) 
     _add_list(router, reads, cards)
     _add_incident(router, reads, cards)
     _add_actions(router, reads, store, cards)
+    _add_stores(router, reads, store, backups)
     return router
 
 
@@ -126,6 +132,17 @@ def _add_actions(router: APIRouter, reads: StoreReads, store: Store, cards: Card
         return _json(await reads.read(lambda seen: waiting_plans(seen, store.now(), cards, _AT_CONSOLE)))
 
 
+def _add_stores(router: APIRouter, reads: StoreReads, store: Store, backups: Backups | None) -> None:
+    @router.get(
+        "/stores",
+        summary="The stores of backups: what could be restored, against what is promised, and the last drills",
+        response_model=StoresOut,
+        tags=["backups"],
+    )
+    async def list_stores() -> Response:
+        return _json(await reads.call(partial(all_stores, backups, store.now)))
+
+
 def _check_order(wanted: Wanted) -> None:
     """Raises `Rejected` for parameters that do not go together."""
     if wanted.by_severity and wanted.status is Status.RESOLVED:
@@ -156,10 +173,14 @@ class StoreReads:
 
     async def read(self, query: Callable[[Reader], _Seen]) -> _Seen:
         """Raises `Rejected` 503 if the database does not answer in time."""
+        return await self.call(partial(self._in_snapshot, query))
+
+    async def call(self, reads: Callable[[], _Seen]) -> _Seen:
+        """As `read`, for what opens its snapshots itself."""
         try:
             async with asyncio.timeout(_WITHIN_S):
                 await self._free.acquire()
-                reading = self._threads.submit(self._read, query, asyncio.get_running_loop())
+                reading = self._threads.submit(self._call, reads, asyncio.get_running_loop())
                 # Shielded: it must run to its end, or its slot is never released.
                 return await asyncio.shield(asyncio.wrap_future(reading))
         except Exception as broken:
@@ -171,10 +192,13 @@ class StoreReads:
                 "The database does not answer. Nothing can be shown. See /readyz.", code="store_down", status=503
             ) from broken
 
-    def _read(self, query: Callable[[Reader], _Seen], loop: asyncio.AbstractEventLoop) -> _Seen:
+    def _in_snapshot(self, query: Callable[[Reader], _Seen]) -> _Seen:
+        with self._store.read() as seen:
+            return query(seen)
+
+    def _call(self, reads: Callable[[], _Seen], loop: asyncio.AbstractEventLoop) -> _Seen:
         try:
-            with self._store.read() as seen:
-                return query(seen)
+            return reads()
         finally:
             with suppress(RuntimeError):  # the loop has closed, and nobody waits
                 loop.call_soon_threadsafe(self._free.release)

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot.core.backup import Backups
 from bot.core.channel import Channel
 from bot.lib.metrics import Metrics, OutboxSize
 from bot.notifications.card import CardSettings
@@ -78,6 +79,7 @@ def build_web(
     api_token: SecretStr | None,
     version: str,
     cards: CardSettings | None = None,
+    backups: Backups | None = None,
 ) -> WebApp:
     """Join the web's parts. `channels`: by name, the local one is the console; `cards`: what people read."""
     threads = Threads()
@@ -89,7 +91,9 @@ def build_web(
     console = next((channel for channel in channels.values() if channel.local), None)
     board = Board(feed=feed, auth=auth, console=console, threads=threads.console, version=version)
     app = _bare_app(version)
-    app.include_router(incidents_api.routes(store, auth, threads=threads.api, cards=cards or CardSettings()))
+    app.include_router(
+        incidents_api.routes(store, auth, threads=threads.api, cards=cards or CardSettings(), backups=backups)
+    )
     app.include_router(audit_api.routes(store, auth, threads=threads.api))
     app.include_router(board.routes())
     webhooks = ChannelWebhooks(channels, threads=threads.inbound, meters=meters, on_refused=on_refused)

@@ -53,6 +53,7 @@ LETS_IN: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/api/incidents/1"): _API,
     ("GET", "/api/plans"): _API,
     ("GET", "/api/runs"): _API,
+    ("GET", "/api/stores"): _API,
     ("GET", "/api/audit"): _API,
     ("GET", "/api/docs"): _API,
     ("GET", "/api/openapi.json"): _API,

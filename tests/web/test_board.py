@@ -17,7 +17,7 @@ from tests.web.web_house import WebHouse
 ANA = Principal(id="ana", name="Ana")
 LOCAL = Principal(id="local", name="Night desk", roles=frozenset({"responder"}))
 
-SCRIPTS = ["board.js", "draw.js", "incident.js", "key.js", "talk.js", "live.js"]
+SCRIPTS = ["board.js", "draw.js", "incident.js", "key.js", "talk.js", "live.js", "stores.js"]
 POLICY = {
     "default-src 'none'",
     "script-src 'self'",

@@ -26,6 +26,7 @@ from bot.app.build_chatops import build_chatops
 from bot.config.access import PersonSettings
 from bot.config.settings import Settings
 from bot.core.alert import Alert, AlertBatch, Severity
+from bot.core.backup import Backups
 from bot.core.channel import Channel
 from bot.core.incident import Committed, EventType
 from bot.core.message import MessageKind, Subscription
@@ -81,6 +82,7 @@ class WebHouse:
         api_token: str | None = None,
         port: int = 0,
         cards: CardSettings | None = None,
+        backups: Callable[[Store], Backups] | None = None,
     ) -> None:
         self._begun = datetime.now(UTC) - timedelta(minutes=4)
         self._bearer = {"Authorization": f"Bearer {api_token}"} if api_token else {}
@@ -120,6 +122,7 @@ class WebHouse:
                 api_token=SecretStr(api_token) if api_token else None,
                 version="0.1.0",
                 cards=cards,
+                backups=backups(self.store) if backups else None,
             )
         )
         self.url = ""

@@ -4,6 +4,7 @@ import { card, heading, make, plan, tick } from "./draw.js";
 import { whole } from "./incident.js";
 import { ask, isOutdated } from "./key.js";
 import { follow } from "./live.js";
+import { counted, store } from "./stores.js";
 import { closeAnswer, listen, say, showEvent, showLine } from "./talk.js";
 
 const PAUSE_MS = 250;  // between two loads, so that many events do not cause as many requests
@@ -28,6 +29,7 @@ let connected = true;
 let failing = "";  // the error of the last load
 let drawnDetail = "";
 let drawnPlans = "";
+let drawnStores = "";
 let drawnOnce = false;
 let soon = 0;
 
@@ -49,15 +51,17 @@ async function refresh() {
 async function readAll() {
   try {
     const shown = shownIncident();
-    const [open, done, waiting, detail] = await Promise.all([
+    const [open, done, waiting, backups, detail] = await Promise.all([
       readOpen(),
       read(`/api/incidents?status=resolved&limit=${olderLimit}`),
       read("/api/plans"),
+      read("/api/stores"),
       shown ? read(`/api/incidents/${shown}${markIn(location.search)}`) : null,
     ]);
     lastRead = new Date();
     drawList(open, done);
     drawPlans(waiting.plans);
+    drawStores(backups.stores);
     if (shown === shownIncident()) drawDetail(detail);
     loadAgainWhileSending(detail);
     failing = "";
@@ -138,6 +142,17 @@ function drawPlans(found) {
   const name = make("h2", {}, here.length === 1 ? "1 plan waits" : `${here.length} plans wait`);
   plans.replaceChildren(...(here.length ? [name, make("div", { class: "cards" }, ...elements)] : []));
   if (focused) (plans.querySelector(focused) ?? at("incidents")).focus();
+}
+
+/** Closed until somebody opens it: a store that is red has opened an incident already. */
+function drawStores(found) {
+  const state = JSON.stringify(found);
+  if (state === drawnStores) return;
+  drawnStores = state;
+  const opened = new Set([...at("stores").querySelectorAll("details[open][data-store]")].map((one) => one.dataset.store));
+  at("stores").hidden = found.length === 0;
+  at("stores-counted").replaceChildren(...counted(found));
+  at("stores-shown").replaceChildren(...found.map((one) => store(one, opened.has(one.name))));
 }
 
 function drawQuiet(nothing, hadSome) {
