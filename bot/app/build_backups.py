@@ -12,17 +12,24 @@ from functools import cache, partial
 from importlib import import_module
 from threading import Lock
 from time import sleep
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+from bot.alerts import internal
+from bot.alerts.answer_deadline import Done
 from bot.backups.broken_engine import BrokenEngine
+from bot.backups.freshness import Freshness
+from bot.backups.judging import Fault, StoreReport
 from bot.config import backup_engines
 from bot.config.backups import BackupStoreSettings, CheckSettings, DrillSettings
 from bot.config.settings import Settings
+from bot.core.alert import Alert, AlertBatch
 from bot.core.backup import (
     BackupReader,
     BackupRecords,
+    Backups,
     BackupStore,
     Check,
+    DrillResult,
     DrillRules,
     EngineParts,
 )
@@ -30,7 +37,12 @@ from bot.core.errors import Rejected
 from bot.core.kubernetes import Cluster
 from bot.core.programs import Programs
 from bot.lib.time_windows import parse_window
+from bot.store.engine import Store
 
+if TYPE_CHECKING:
+    from bot.lib.metrics import Metrics
+
+Take = Callable[[AlertBatch, Done], None]
 #: Makes the engine of that store.
 MakeEngine = Callable[[BackupStoreSettings], BackupReader]
 
@@ -79,6 +91,45 @@ def build_backups(
     return ConfiguredBackups(
         ConfiguredStores(sections, make or partial(_make_engine, _clusters(settings), now)), records
     )
+
+
+def build_freshness(settings: Settings, backups: Backups, store: Store, take: Take, meters: Metrics) -> Freshness:
+    """Builds what looks at the stores, and alarms."""
+
+    def firing() -> list[Alert]:
+        with store.read() as reading:
+            groups = (internal.BACKUPS, internal.QUIET_BACKUPS)
+            return [one for prefix in groups for one in reading.firing_in_groups(internal.OWN, prefix)]
+
+    return Freshness(
+        backups,
+        now=store.now,
+        look_every=settings.backups.look_every,
+        take=take,
+        firing=firing,
+        observe=partial(_measure, meters),
+    )
+
+
+def _measure(meters: Metrics, report: StoreReport, now: datetime) -> None:
+    """Put a report into the metrics. What is not known has no series, so that `absent` finds it."""
+    age, passed = report.data_age(now), report.last_passed
+    usable = report.known and report.finding(Fault.NOTHING_USABLE) is None
+    meters.backup_usable.labels(report.store).set(usable)
+    told = {
+        meters.backup_age_seconds: age,
+        meters.restore_seconds: report.rto_median,
+        meters.drill_age_seconds: None if passed is None else now - passed.began_at,
+        meters.drill_rpo_seconds: None if passed is None else passed.rpo,
+        meters.drill_rto_seconds: None if passed is None else passed.rto,
+    }
+    for gauge, value in told.items():
+        if value is None:
+            gauge.remove_by_labels({"store": report.store})
+        else:
+            gauge.labels(report.store).set(value.total_seconds())
+    if report.last_drill is not None:
+        meters.drill_passed.labels(report.store).set(report.last_drill.result is DrillResult.PASSED)
 
 
 def _store(section: BackupStoreSettings, engine: BackupReader) -> BackupStore:

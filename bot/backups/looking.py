@@ -1,22 +1,22 @@
-"""Looks at a store: reads what there is to restore from, and keeps what the last good look found. Pure but for the
-engine that it calls.
-"""
+"""Looks at a store: reads what there is to restore from, and keeps what the last good look found."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from bot.core.backup import BackupStore, StoreLook
 from bot.core.errors import OutcomeUnknown, Rejected
 
 
-def look_at(store: BackupStore, before: StoreLook | None, now: datetime) -> StoreLook:
+def look_at(store: BackupStore, before: StoreLook | None, now: Callable[[], datetime]) -> StoreLook:
     """One look, made now. `before`: the last one. A store that cannot be read is a look with a problem."""
+    began = now()
     try:
         found = store.engine.inventory()
     except (Rejected, OutcomeUnknown) as trouble:
-        return failed(store.name, trouble.message, before, now)
-    return StoreLook(store=store.name, looked_at=now, inventory=found, read_at=now)
+        return failed(store.name, trouble.message, before, now())
+    return StoreLook(store=store.name, looked_at=now(), inventory=found, read_at=began)
 
 
 def failed(store: str, problem: str, before: StoreLook | None, now: datetime) -> StoreLook:

@@ -36,6 +36,6 @@ def report_on(
     drills = backups.records.list_drills(store.name, judging.DRILLS_JUDGED)
     seen = backups.records.get_look(store.name)
     if look and (seen is None or now() - seen.looked_at > judging.STALE):
-        seen = looking.look_at(store, seen, now())
+        seen = looking.look_at(store, seen, now)
         backups.records.put_look(seen)
     return judging.judge(store, seen, drills, now()), drills
