@@ -14,7 +14,7 @@ from datetime import timedelta
 from threading import Thread
 
 from bot.core.action import Tools
-from bot.core.backup import CopyState, CopyStatus
+from bot.core.backup import CopyState, CopyStatus, Report
 from bot.core.errors import OutcomeUnknown, Rejected
 from bot.lib.text import spell_duration
 
@@ -112,7 +112,7 @@ def spell_bytes(count: int) -> str:
 def wait_for(
     look: Callable[[], CopyStatus],
     tools: Tools,
-    report: Reporter,
+    report: Report,
     *,
     at_most: timedelta,
     begin: Callable[[], None] | None = None,
@@ -137,7 +137,7 @@ def wait_for(
 def _watch(
     look: Callable[[], CopyStatus],
     tools: Tools,
-    report: Reporter,
+    report: Report,
     *,
     ends: float,
     begun: Future[None] | None,
