@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from msgspec import Struct, structs
+
 from bot.core.access import BreakGlassUse
 from bot.core.alert import Alert, AlertBatch, Severity
 from bot.core.incident import QUIET
@@ -15,6 +17,9 @@ from bot.lib.text import spell_duration, spell_moment
 OWN = "vakhta"  #: the source of alerts that are about the bot itself
 #: The groups of senders that are refused begin with this.
 REFUSED = f"{QUIET}refused/"
+
+#: The groups of stores of backups begin with this; those of troubles that can wait until the morning with the second.
+BACKUPS, QUIET_BACKUPS = "vakhta/backup/", f"{QUIET}backup/"
 
 #: How a sender that is refused sends, by the refusal's code.
 _REFUSALS = {
@@ -31,6 +36,18 @@ _TODO = {
     "RunUnknown": "Check the target of the run, then record the result: settle {run} done|failed because <text>",
     "RunUnwell": "Find out why. Repair the target, or undo the run: undo {run}",
 }
+
+
+class BackupTrouble(Struct, frozen=True, kw_only=True):
+    """What is wrong with a store of backups."""
+
+    name: str  #: the alert's
+    store: str
+    service: str  #: "" for none
+    severity: Severity
+    pages: bool
+    text: str  #: a sentence that the clock does not change
+    todo: str
 
 
 def unreadable(source: str, now: datetime, code: str, reason: str, sha256: str) -> AlertBatch:
@@ -164,6 +181,25 @@ def glass_broken(use: BreakGlassUse, called: str, contact: str, *, ended_at: dat
         starts_at=use.opened_at,
         ends_at=ended_at,
     )
+
+
+def backup_trouble(told: BackupTrouble, starts_at: datetime) -> AlertBatch:
+    """A store of backups is not as promised. Whether it pages follows from its group."""
+    labels = {"alertname": told.name, "severity": told.severity, "store": told.store}
+    return _own_alert(
+        group=f"{BACKUPS if told.pages else QUIET_BACKUPS}{told.store}",
+        episode_of=f"backup/{told.name}/{told.store}",
+        labels=labels | ({"service": told.service} if told.service else {}),
+        summary=f"{told.store}: {told.text}",
+        description=told.todo,
+        starts_at=starts_at,
+    )
+
+
+def ended(alert: Alert, at: datetime, because: str = "") -> AlertBatch:
+    """The end of an alert of the bot's own. `because`: why it is over although nothing got better; "" if it did."""
+    over = structs.replace(alert, firing=False, ends_at=at)
+    return AlertBatch(source=alert.source, group=alert.group, alerts=(over,), because=because)
 
 
 def _own_alert(
