@@ -29,6 +29,7 @@ from bot.app.build import (
     flagger_tokens,
 )
 from bot.app.build_tools import build_tools
+from bot.backups.drill_schedule import scheduled_rule
 from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
@@ -94,7 +95,10 @@ def build_chatops(
     registry = _build_registry(settings, channels, tools)
     linking = build_account_linking(settings, channels)
     names = partial(known_names, build_people(settings), _services(settings))
-    authorizer = _build_authorizer(settings, linking, names, channels)
+    authorizer = replace(
+        _build_authorizer(settings, linking, names, channels),
+        scheduled_rule=partial(scheduled_rule, tools.backups.stores if tools.backups else {}),
+    )
     break_glass = _build_break_glass(settings, authorizer, subscriptions)
     gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
     reports = RunReports(store, {name: one for name, one in channels.items() if isinstance(one, Messenger)})

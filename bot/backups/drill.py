@@ -16,11 +16,10 @@ from datetime import datetime, timedelta
 
 from bot.backups.beside import Beside
 from bot.backups.drill_course import TEARDOWN, Course, DrillEnded
-from bot.backups.drill_plan import BACKUP, backups_of, drilled, newest_usable, refuse_busy, refuse_no_room
+from bot.backups.drill_plan import BACKUP, backups_of, drilled, newest_usable, point_of, refuse_busy, refuse_no_room
 from bot.backups.ownership import tear_down
 from bot.core.action import Tools
 from bot.core.backup import (
-    Backup,
     BackupRecords,
     BackupStore,
     CheckResult,
@@ -62,25 +61,16 @@ def run(name: str, plan: Plan, run_id: str, tools: Tools) -> Outcome:
     backups.records.put_drill(drill)
     try:
         refuse_busy(store, backups, run_id, began_at)
-        backup, preview = _found_again(store, engine, plan, tools)
+        drill, point, preview = _found_again(store, engine, drill, plan, tools)
         tools.remember({"drill": name})  # the last thing before the engine is called: raises if the run was given up
     except Rejected as refused:
         return _missed(backups.records, drill, refused.message, tools)
     except Conflict as moved:
         return _missed(backups.records, drill, f"It has changed meanwhile: {moved.message}.", tools)
-    drill = replace(
-        drill,
-        data_at=preview.data_at or backup.data_at,
-        size_bytes=preview.size_bytes if preview.size_bytes is not None else backup.size_bytes,
-        scope=preview.facts.get("scope", ""),
-        method=preview.facts.get("method", "full"),
-        cost=preview.facts.get("cost", ""),
-        version=preview.facts.get("version", ""),
-    )
     task = RestoreTask(
         run=run_id,
         store=name,
-        point=RestorePoint(backup_id=backup.id),
+        point=point,
         drill=True,
         expires_at=began_at + store.drill.at_most + EXPIRES_AFTER,
         facts=preview.facts,
@@ -140,25 +130,39 @@ def _course(store: BackupStore, engine: Restorer, task: RestoreTask, drill: Dril
     return Course(store=store, engine=engine, task=task, drill=drill, records=records, tools=tools, deadline=until)
 
 
-def _found_again(store: BackupStore, engine: Restorer, plan: Plan, tools: Tools) -> tuple[Backup, RestorePreview]:
-    """The backup of the plan, which may have expired since, or lost what it needs.
+def _found_again(
+    store: BackupStore, engine: Restorer, drill: Drill, plan: Plan, tools: Tools
+) -> tuple[Drill, RestorePoint, RestorePreview]:
+    """The backup of the plan, which may have expired since, or lost what it needs; and the row with what it is.
 
     Raises:
         Conflict, Rejected: it cannot be restored any more.
     """
-    wanted, inventory = plan.preconditions[BACKUP], engine.inventory()
+    wanted, inventory = drill.backup_id, engine.inventory()
     backup = next((one for one in inventory.backups if one.id == wanted), None)
     if backup is None:
         raise Conflict(f"backup {wanted} is gone")
     if not backup.usable:
         raise Conflict(f"backup {wanted} is not usable any more: {backup.problem.rstrip('.')}")
     newest_usable(store, replace(inventory, backups=(backup,)), tools.now() + store.rto)
-    preview = engine.preview(RestorePoint(backup_id=wanted), drill=True)
+    point = point_of(backup, inventory)
+    preview = engine.preview(point, drill=True)
     refuse_no_room(store, preview)
     for key, value in preview.preconditions.items():
         if plan.preconditions.get(key) != value:
             raise Conflict(f"{key}: {plan.preconditions.get(key, 'nothing')} -> {value}")
-    return backup, preview
+    reached = inventory.window.latest if point.latest and inventory.window else preview.data_at or backup.data_at
+    facts = preview.facts
+    found = replace(
+        drill,
+        data_at=reached,
+        size_bytes=preview.size_bytes if preview.size_bytes is not None else backup.size_bytes,
+        scope=facts.get("scope", ""),
+        method=facts.get("method", "full"),
+        cost=facts.get("cost", ""),
+        version=facts.get("version", ""),
+    )
+    return found, point, preview
 
 
 def _missed(records: BackupRecords, drill: Drill, reason: str, tools: Tools) -> Outcome:

@@ -1,4 +1,4 @@
-"""One drill under way: its copy is waited for, its isolation tried, its data checked; each phase is stored as it begins.
+"""One drill under way: its copy is waited for, its isolation tried, its data checked, and each phase stored at once.
 
 The promise: no data of a copy is used before its isolation was tried and held, and a drill ends by its deadline,
 whatever hangs. It stops at the next poll when a person's restore, or a person, asks for it. After a crash all of it can
@@ -133,7 +133,7 @@ class Course:
         return results
 
     def find_sentinel(self, data_at: datetime) -> tuple[CheckResult | None, datetime | None]:
-        """Whether the newest token from before the backup is in the copy, and when the newest that is there was written.
+        """Whether the newest token from before the backup is in the copy, and of when the newest is that is there.
 
         `data_at`: the moment whose data the copy must have.
         """
@@ -177,7 +177,8 @@ class Course:
             return None
 
     def _report(self, status: CopyStatus) -> None:
-        self.enter(HYDRATE if status.phase.lower().startswith(_HYDRATING) else RESTORE)
+        if status.state in (CopyState.WAITING, CopyState.RUNNING):
+            self.enter(HYDRATE if status.phase.lower().startswith(_HYDRATING) else RESTORE)
         self._say(describe_copy(status))
 
 

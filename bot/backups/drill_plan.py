@@ -26,6 +26,7 @@ from bot.lib.text import spell_duration, spell_moment
 BACKUP = "backup"
 #: Rows that are read for the estimate.
 _RECENT = 20
+_UNITS, _STEP = ("B", "kB", "MB", "GB", "TB"), 1000
 
 
 def backups_of(tools: Tools) -> Backups:
@@ -44,8 +45,8 @@ def drilled(name: str, backups: Backups) -> tuple[BackupStore, Restorer]:
         raise Rejected(message, code="no_store", status=404)
     if not isinstance(store.engine, Restorer):
         message = (
-            f"{name} is only read: {store.engine.title} restores nothing here, so it cannot be drilled. Nothing was done."
-            " Drill it with its own tool."
+            f"{name} is only read: {store.engine.title} restores nothing here, so it cannot be drilled. Nothing was"
+            " done. Drill it with its own tool."
         )
         raise Rejected(message, code="not_restorable", status=409)
     return store, store.engine
@@ -58,8 +59,9 @@ def plan(name: str, tools: Tools) -> Plan:
     refuse_busy(store, backups)
     drills = backups.records.list_drills(name, _RECENT)
     estimate = estimate_of(drills)
-    backup = newest_usable(store, engine.inventory(), tools.now() + (estimate or store.rto))
-    preview = engine.preview(RestorePoint(backup_id=backup.id), drill=True)
+    inventory = engine.inventory()
+    backup = newest_usable(store, inventory, tools.now() + (estimate or store.rto))
+    preview = engine.preview(point_of(backup, inventory), drill=True)
     refuse_no_room(store, preview)
     return Plan(
         target=name,
@@ -101,6 +103,11 @@ def newest_usable(store: BackupStore, inventory: Inventory, until: datetime) -> 
     return max(lasting, key=lambda one: one.data_at)
 
 
+def point_of(backup: Backup, inventory: Inventory) -> RestorePoint:
+    """That backup; and where there is a log, all of it, because the RPO of such a store rests on its log."""
+    return RestorePoint(backup_id=backup.id, latest=inventory.window is not None)
+
+
 def refuse_busy(store: BackupStore, backups: Backups, run: str = "", began_at: datetime | None = None) -> None:
     """Raises `Rejected` while a person's restore of that store goes on, or another drill on the same engine.
 
@@ -120,8 +127,8 @@ def refuse_busy(store: BackupStore, backups: Backups, run: str = "", began_at: d
             first = began_at is None or (drill.began_at, drill.run) < (began_at, run)
             if drill.run != run and drill.result is DrillResult.RUNNING and first:
                 message = (
-                    f"A drill of {other.name} goes on (run {drill.run[:8]}), and {store.engine.title} has one at a time."
-                    " No drill was begun. Ask again when it has ended."
+                    f"A drill of {other.name} goes on (run {drill.run[:8]}), and {store.engine.title} has one at a"
+                    " time. No drill was begun. Ask again when it has ended."
                 )
                 raise Rejected(message, code="drill_goes_on", status=409)
 
@@ -130,8 +137,8 @@ def refuse_no_room(store: BackupStore, preview: RestorePreview) -> None:
     if preview.needs_bytes is None or preview.free_bytes is None or preview.needs_bytes <= preview.free_bytes:
         return
     message = (
-        f"A drill of {store.name} needs {spell_size(preview.needs_bytes)}, and {spell_size(preview.free_bytes)} are free."
-        " Nothing was done. Make room for it."
+        f"A drill of {store.name} needs {spell_size(preview.needs_bytes)}, and {spell_size(preview.free_bytes)} are"
+        " free. Nothing was done. Make room for it."
     )
     raise Rejected(message, code="no_room", status=409)
 
@@ -143,10 +150,10 @@ def estimate_of(drills: Sequence[Drill]) -> timedelta | None:
 
 def spell_size(count: int) -> str:
     """ "1.5 GB"."""
-    size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
-    while size >= 1000 and len(units) > 1:
-        size, units = size / 1000, units[1:]
-    return f"{size:.0f} {units[0]}" if units[0] == "B" or size >= 100 else f"{size:.1f} {units[0]}"
+    size, units = float(count), list(_UNITS)
+    while size >= _STEP and len(units) > 1:
+        size, units = size / _STEP, units[1:]
+    return f"{size:.3g} {units[0]}"
 
 
 def _effect(store: BackupStore, backup: Backup, preview: RestorePreview) -> list[str]:
@@ -154,8 +161,10 @@ def _effect(store: BackupStore, backup: Backup, preview: RestorePreview) -> list
     sized = "" if size is None else f", {spell_size(size)}"
     checks = f"{len(store.checks)} of the settings" if store.checks else "none of the settings"
     effect = [
-        f"{backup.id} of {store.name} (data of {spell_moment(backup.data_at)}{sized}) is restored into scratch:"
-        f" {preview.copy_name.format(run='<run>')}",
+        (
+            f"{backup.id} of {store.name} (data of {spell_moment(backup.data_at)}{sized}) is restored into scratch:"
+            f" {preview.copy_name.format(run='<run>')}"
+        ),
         "the copy is isolated first, and has to fail to connect to anything",
         f"it is checked: the checks of {store.engine.title}, and {checks}",
         f"it is removed in every case, after {spell_duration(store.drill.at_most)} at the latest",

@@ -11,11 +11,12 @@ what is asked is whether the next opening would be too late.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.core.backup import BackupStore, Drill, DrillResult, DrillRules
+from bot.lib.text import spell
 from bot.lib.time_windows import Opening, has_no_end, open_until, openings
 
 #: A local time moves by so much, clock changes included, without a drill becoming due an opening earlier.
@@ -93,6 +94,14 @@ def missed_drill(store: BackupStore, opening: Opening, reason: str) -> Drill:
 def same_instance(one: BackupStore, other: BackupStore) -> bool:
     """Whether both are on one instance of an engine, which has one drill at a time."""
     return one.engine is other.engine or (one.engine_name == other.engine_name and one.where == other.where != "")
+
+
+def scheduled_rule(stores: Mapping[str, BackupStore], verb: str, target: str) -> str:
+    """The setting that lets the scheduler begin this; "" where none does. For `Authorizer.scheduled_rule`."""
+    store = stores.get(target)
+    if verb != "drill" or store is None or not store.drill.every:
+        return ""
+    return f"backups.stores {store.name}: drill.every {spell(store.drill.every)}"
 
 
 def _is_due(rules: DrillRules, counted: datetime | None, next_one: Opening | None) -> bool:

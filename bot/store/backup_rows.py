@@ -19,7 +19,7 @@ _Row = TypeVar("_Row", RestoreRecord, Drill, StoreLook)
 _CLOSED = (RestoreState.REMOVED,)
 #: The row beside a store's look that has its sentinels. No store is called so: a name has no space.
 _SENTINELS_OF = "sentinels of {store}"
-#: How many sentinels of a store are remembered, the newest. A backup that is older than all of them is not judged by one.
+#: How many sentinels of a store are remembered, the newest. A backup that is older than all of them is judged by none.
 _SENTINELS = 256
 
 
