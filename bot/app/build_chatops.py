@@ -37,6 +37,7 @@ from bot.chatops.registry import args_of, known_names
 from bot.config.settings import Settings
 from bot.core.action import Tools
 from bot.core.alert import AlertBatch
+from bot.core.backup import Backups
 from bot.core.channel import AccountVerifier, ChannelFacts, Messenger
 from bot.core.command import KnownNames
 from bot.core.incident import OnCommit
@@ -67,6 +68,8 @@ class ChatOps:
     live_answers: LiveAnswers
     upkeep: Upkeep
     flagger_gates: FlaggerGates
+    backups: Backups | None  #: None where the settings have no store of backups
+    messengers: Mapping[str, Messenger]
 
     def stop(self, within: timedelta) -> None:
         """Update no more live answers, and give the runs this long to end."""
@@ -159,6 +162,8 @@ def _joined(
         live_answers=live_answers,
         upkeep=_build_upkeep(parts, break_glass, runner, dispatcher.undo_automatically),
         flagger_gates=gates,
+        backups=parts.tools.backups,
+        messengers=parts.reports.messengers,
     )
 
 

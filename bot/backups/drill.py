@@ -10,13 +10,14 @@ teardown is no part of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.backups.beside import Beside
 from bot.backups.drill_course import TEARDOWN, Course, DrillEnded
 from bot.backups.drill_plan import BACKUP, backups_of, drilled, newest_usable, point_of, refuse_busy, refuse_no_room
+from bot.backups.drill_schedule import due
 from bot.backups.ownership import tear_down
 from bot.core.action import Tools
 from bot.core.backup import (
@@ -55,6 +56,8 @@ def run(name: str, plan: Plan, run_id: str, tools: Tools) -> Outcome:
     backups = backups_of(tools)
     store, engine = drilled(name, backups)
     began_at = tools.now()
+    if tools.by is not None and not tools.by.human:
+        _refuse_second(store, backups.records, began_at)
     drill = Drill(
         run=run_id, store=name, engine=store.engine_name, began_at=began_at, backup_id=plan.preconditions[BACKUP]
     )
@@ -128,6 +131,18 @@ def outcome_of(drill: Drill) -> Outcome:
 def _course(store: BackupStore, engine: Restorer, task: RestoreTask, drill: Drill, tools: Tools) -> Course:
     until, records = tools.deadline(drill.began_at + store.drill.at_most), backups_of(tools).records
     return Course(store=store, engine=engine, task=task, drill=drill, records=records, tools=tools, deadline=until)
+
+
+def _refuse_second(store: BackupStore, records: BackupRecords, now: datetime) -> None:
+    """Of two replicas whose clocks strike at once, the second holds the drill when the first has ended.
+
+    Raises:
+        Rejected: its schedule asks for no drill any more.
+    """
+    drills = records.list_drills(store.name)
+    if not due(store.name, store.drill, drills, since=now - timedelta(days=1), now=now).begin:
+        message = f"{store.name} has had its drill in this window. Nothing was done."
+        raise Rejected(message, code="not_due", status=409)
 
 
 def _found_again(
@@ -251,8 +266,8 @@ def _torn_down(course: Course, begun: Beside[None] | None = None) -> Outcome:
     return outcome_of(course.drill)
 
 
-def write_sentinel(store: BackupStore, records: BackupRecords, token: str, now: datetime) -> None:
+def write_sentinel(store: BackupStore, records: BackupRecords, token: str, now: Callable[[], datetime]) -> None:
     """Write a token to the store, and note it once it is there. Raises `Rejected`: it is not there."""
     assert isinstance(store.engine, SentinelEngine), "asked of a store that can carry none"
     store.engine.write_sentinel(token)
-    records.put_sentinel(store.name, token, now)
+    records.put_sentinel(store.name, token, now())

@@ -6,10 +6,12 @@ the same world, the same rows and an engine of its own.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from bot.backups import drill as drills
 from bot.backups import drill_plan
@@ -61,7 +63,7 @@ class DrillGround:
 
     store: Store
     clock: Clock
-    rules: DrillRules = DrillRules(every=timedelta(days=7), at_most=4 * HOUR)
+    rules: DrillRules = field(default_factory=lambda: DrillRules(every=timedelta(days=7), at_most=4 * HOUR))
     checks: tuple[Check, ...] = (Check(name="orders", query="count", expect="3"),)
     said: list[str] = field(default_factory=list)
     remembered: list[Mapping[str, str]] = field(default_factory=list)
@@ -156,9 +158,10 @@ class DrillGround:
 
 
 @contextmanager
-def grounds(url: str) -> Iterator[DrillGround]:
-    """On a migrated database."""
+def grounds(template: Path, folder: Path) -> Iterator[DrillGround]:
+    """On a copy of that database, in that folder."""
     clock = Clock()
-    store = Store(url, now=clock)
+    shutil.copy(template, folder / "vakhta.db")
+    store = Store(f"sqlite:///{folder}/vakhta.db", now=clock)
     yield DrillGround(store, clock)
     store.close()
