@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Annotated
 
 from bot.backups import drill, drill_plan
+from bot.backups.reports import backups_of
 from bot.chatops.arguments import Name, OneOf
 from bot.core.action import Tools
 from bot.core.manual import Facility, Manual, Topic
@@ -25,7 +26,7 @@ class DrillArgs:
 
 _MANUAL = Manual(
     topic=Topic.BACKUPS,
-    examples=("drill {service}", "drill {service} stop"),
+    examples=("drill {store}", "drill {store} stop"),
     details="Never over live data. It gives way to a restore that a person asks for.",
     way_back="Nothing to undo: its copy is removed by itself, and at once with `drill <store> stop`.",
     needs=(Facility.BACKUPS,),
@@ -58,7 +59,7 @@ class DrillAction:
     def plan(self, args: DrillArgs, tools: Tools) -> Plan:
         if args.what != STOP:
             return drill_plan.plan(args.store, tools)
-        drill_plan.drilled(args.store, drill_plan.backups_of(tools))
+        drill_plan.drilled(args.store, backups_of(tools))
         return Plan(
             target=args.store,
             effect=(f"the drill of {args.store} that goes on is stopped, and its copy is removed",),

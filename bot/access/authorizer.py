@@ -42,6 +42,7 @@ class Authorizer:
     policy: Policy
     linking: AccountLinking  #: who has which account, now
     environments: Mapping[str, str | None] = field(default_factory=dict)  #: by service of the catalog
+    stores: Mapping[str, str] = field(default_factory=dict)  #: the service of each store of backups; "" for none
     pagers: frozenset[str] = frozenset()  #: the channels that page people by name
     external_policy: ExternalPolicy | None = None
     name_lookup: Callable[[Request], KnownNames] = lambda _: {}
@@ -126,7 +127,8 @@ class Authorizer:
     def _context(
         self, tx: Tx, request: Request, wanted: Permission, incident: Incident | None, impact: Impact
     ) -> Context:
-        service = wanted.target if wanted.target in self.environments else None
+        named = self.stores.get(wanted.target) or wanted.target
+        service = named if named in self.environments else None
         if (
             service is None
             and incident is not None

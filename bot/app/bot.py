@@ -29,14 +29,16 @@ from bot.app.build import (
     flagger_tokens,
     open_store,
 )
+from bot.app.build_backups import build_freshness
 from bot.app.build_chatops import build_chatops
 from bot.app.build_drills import Tick, drill_ticks
 from bot.app.build_sources import build_alerts_endpoint
-from bot.app.build_tools import build_alert_states
+from bot.app.build_tools import build_alert_states, build_tools
 from bot.app.database_damage import DamageAlert
 from bot.app.scheduler import Scheduler
 from bot.app.shutdown import LEFT_BEHIND, ShutdownSteps, StopSignal
 from bot.app.welcome import welcome
+from bot.backups import freshness
 from bot.config.settings import Settings
 from bot.core.alert import AlertBatch
 from bot.core.channel import LearningChannel
@@ -49,6 +51,7 @@ from bot.lib.metrics import Metrics, OutboxSize
 from bot.notifications.channel_text import problem_text
 from bot.notifications.sender import Sender
 from bot.store import channel_health, outbox
+from bot.store.backup_rows import StoredBackupRecords
 from bot.store.channel_facts import StoredKeptFacts
 from bot.store.engine import Unavailable
 from bot.store.outbox import Claim
@@ -123,6 +126,8 @@ class Bot:
         self._refused_senders = RefusedSenders(self.store.now, self.intake.take)
         self._took_over = False  #: what an earlier process reported of them
         self.notary = build_notary(settings, self.store, self.meters, self.channels)
+        tools = build_tools(settings, self.store.now, records=StoredBackupRecords(self.store))
+        self._backups = tools.backups
         chatops = build_chatops(
             settings,
             self.store,
@@ -131,6 +136,7 @@ class Bot:
             on_commit=self._on_commit,
             seal=self.notary.seal_now,
             take=self.intake.take,
+            tools=tools,
         )
         self._chatops = chatops
         self.dispatcher, self.account_linking = chatops.dispatcher, chatops.account_linking
@@ -187,7 +193,14 @@ class Bot:
             (self._report_unknown_severities, unknown_severities.EVERY_S),
             (look_for_unheard, unheard.EVERY_S),
             (self._report_refused_senders, refused_senders.EVERY_S),
+            *self._ticks_of_backups(),
         )
+
+    def _ticks_of_backups(self) -> tuple[tuple[Callable[[], None], int], ...]:
+        if self._backups is None:
+            return ()
+        watch = build_freshness(self._settings, self._backups, self.store, self.intake.take, self.meters)
+        return ((watch.tick, freshness.EVERY_S),)
 
     def _report_refused_senders(self) -> None:
         if not self._took_over:

@@ -47,6 +47,7 @@ from bot.core.registry import Registry
 from bot.core.request import Reply, Request
 from bot.notifications.card import CardSettings
 from bot.store import runs
+from bot.store.backup_rows import StoredBackupRecords
 from bot.store.engine import Store, Unavailable
 from bot.store.flagger_gates import FlaggerGates
 from bot.store.runs import Run
@@ -94,10 +95,10 @@ def build_chatops(
     `take`: `Intake.take`, for the bot's own alerts about runs. `tools`: by default all clients, built now.
     `wait_for_results`: replies wait for slow runs to end.
     """
-    tools = tools or build_tools(settings, store.now)
+    tools = tools or build_tools(settings, store.now, records=StoredBackupRecords(store))
     registry = _build_registry(settings, channels, tools)
     linking = build_account_linking(settings, channels)
-    names = partial(known_names, build_people(settings), _services(settings))
+    names = partial(known_names, build_people(settings), _services(settings), stores=_stores(settings))
     authorizer = replace(
         _build_authorizer(settings, linking, names, channels),
         scheduled_rule=partial(scheduled_rule, tools.backups.stores if tools.backups else {}),
@@ -136,6 +137,7 @@ def facilities_of(settings: Settings, channels: Mapping[str, ChannelFacts], *, s
         Facility.WORKLOAD: bool(placed),
         Facility.ROLLOUT: any((one.workload or "").startswith("rollout/") for one in placed),
         Facility.FLAGGER: any(one.cluster in gated for one in placed),
+        Facility.BACKUPS: bool(settings.backups.stores),
         Facility.SILENCES: silences,
         Facility.ACCOUNTS: any(one.accounts for one in channels.values()),
         Facility.BREAK_GLASS: any(one.break_glass for one in settings.roles.values()),
@@ -229,6 +231,11 @@ def _services(settings: Settings) -> tuple[str, ...]:
     return tuple(one.name for one in settings.services)
 
 
+def _stores(settings: Settings) -> Mapping[str, str]:
+    """Each store of backups, with its service; "" for none."""
+    return {one.name: one.service or "" for one in settings.backups.stores}
+
+
 def _build_authorizer(
     settings: Settings,
     linking: AccountLinking,
@@ -239,6 +246,7 @@ def _build_authorizer(
         policy=build_policy(settings),
         linking=linking,
         environments={one.name: one.environment for one in settings.services},
+        stores=_stores(settings),
         name_lookup=names,
         pagers=frozenset(name for name, channel in channels.items() if channel.pages),
         external_policy=None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from bot.alerts import internal
@@ -24,7 +24,7 @@ def drill_ticks(store: Store, chatops: ChatOps, take: Take) -> tuple[Tick, ...]:
     """None without a store of backups. Each kind of work has a thread: engines are asked, and may not answer."""
     if chatops.backups is None:
         return ()
-    records, stores = StoredBackupRecords(store), list(chatops.backups.stores.values())
+    records, stores = StoredBackupRecords(store), chatops.backups.stores
     give = partial(_give, take)
     firing = partial(_firing, store)
     drills = DrillTick(
@@ -43,8 +43,13 @@ def drill_ticks(store: Store, chatops: ChatOps, take: Take) -> tuple[Tick, ...]:
     )
 
 
-def _each(work: Callable[[BackupStore], object], stores: Sequence[BackupStore]) -> list[Callable[[], object]]:
-    return [partial(work, one) for one in stores]
+def _each(work: Callable[[BackupStore], object], stores: Mapping[str, BackupStore]) -> list[Callable[[], object]]:
+    """For each store by itself. Its engine is made there, on the thread of the work."""
+    return [partial(_one, work, stores, name) for name in stores]
+
+
+def _one(work: Callable[[BackupStore], object], stores: Mapping[str, BackupStore], name: str) -> None:
+    work(stores[name])
 
 
 def _give(take: Take, batch: AlertBatch) -> None:

@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 
 from bot.backups.beside import Beside
 from bot.backups.drill_course import TEARDOWN, Course, DrillEnded
-from bot.backups.drill_plan import BACKUP, backups_of, drilled, newest_usable, point_of, refuse_busy, refuse_no_room
+from bot.backups.drill_plan import BACKUP, drilled, newest_usable, point_of, refuse_busy, refuse_no_room
 from bot.backups.drill_schedule import due
 from bot.backups.ownership import tear_down
+from bot.backups.reports import backups_of
 from bot.core.action import Tools
 from bot.core.backup import (
     BackupRecords,

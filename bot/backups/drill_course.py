@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from bot.backups import sentinel
 from bot.backups.beside import Beside, attend
-from bot.backups.drill_plan import spell_size
+from bot.backups.describe import spell_bytes
 from bot.core.action import Tools
 from bot.core.backup import (
     BackupRecords,
@@ -188,9 +188,9 @@ def describe_copy(status: CopyStatus) -> str:
         return f"waiting: {status.message or 'its system has not begun'}"
     parts = []
     if status.bytes_done is not None:
-        of = "" if not status.bytes_total else f" of {spell_size(status.bytes_total)}"
+        of = "" if not status.bytes_total else f" of {spell_bytes(status.bytes_total)}"
         share = f", {100 * status.bytes_done // status.bytes_total} %" if status.bytes_total else ""
-        parts.append(f"{spell_size(status.bytes_done)}{of}{share}")
+        parts.append(f"{spell_bytes(status.bytes_done)}{of}{share}")
     if status.message:
         parts.append(status.message)
     return f"{status.phase or status.state}: {'; '.join(parts)}" if parts else status.phase or str(status.state)

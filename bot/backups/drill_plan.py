@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from bot.backups.broken_engine import BrokenEngine
+from bot.backups.describe import spell_bytes
 from bot.backups.drill_schedule import same_instance
+from bot.backups.estimates import estimate, spell_estimate
+from bot.backups.reports import backups_of, store_of
 from bot.core.action import Tools
 from bot.core.backup import (
     Backup,
     Backups,
     BackupStore,
-    Drill,
     DrillResult,
     Inventory,
     RestorePoint,
@@ -26,23 +28,13 @@ from bot.lib.text import spell_duration, spell_moment
 BACKUP = "backup"
 #: Rows that are read for the estimate.
 _RECENT = 20
-_UNITS, _STEP = ("B", "kB", "MB", "GB", "TB"), 1000
-
-
-def backups_of(tools: Tools) -> Backups:
-    if tools.backups is None:
-        message = "This bot has no stores of backups. Nothing was done. Set them up under `backups.stores`."
-        raise Rejected(message, code="no_backups", status=409)
-    return tools.backups
 
 
 def drilled(name: str, backups: Backups) -> tuple[BackupStore, Restorer]:
-    """The store of that name, and its engine. Raises `Rejected`: unknown, or its engine restores nothing."""
-    store = backups.stores.get(name)
-    if store is None:
-        known = ", ".join(sorted(backups.stores)) or "none"
-        message = f"There is no store {name}. Nothing was done. Stores of `backups.stores`: {known}."
-        raise Rejected(message, code="no_store", status=404)
+    """The store of that name, and its engine. Raises `Rejected`: it is unknown, or cannot be restored."""
+    store = store_of(backups, name)
+    if isinstance(store.engine, BrokenEngine):
+        store.engine.inventory()  # says why
     if not isinstance(store.engine, Restorer):
         message = (
             f"{name} is only read: {store.engine.title} restores nothing here, so it cannot be drilled. Nothing was"
@@ -58,10 +50,10 @@ def plan(name: str, tools: Tools) -> Plan:
     store, engine = drilled(name, backups)
     refuse_busy(store, backups)
     drills = backups.records.list_drills(name, _RECENT)
-    estimate = estimate_of(drills)
     inventory = engine.inventory()
-    backup = newest_usable(store, inventory, tools.now() + (estimate or store.rto))
+    backup = newest_usable(store, inventory, tools.now() + store.rto)
     preview = engine.preview(point_of(backup, inventory), drill=True)
+    size = preview.size_bytes if preview.size_bytes is not None else backup.size_bytes
     refuse_no_room(store, preview)
     return Plan(
         target=name,
@@ -69,7 +61,7 @@ def plan(name: str, tools: Tools) -> Plan:
         blast_radius="scratch alone: the live data, its clients and its backups are not touched",
         preconditions={**preview.preconditions, BACKUP: backup.id},
         lock=lock_of(name),
-        moving=(_spell_estimate(estimate, drills, store), *preview.moving),
+        moving=(spell_estimate(estimate(drills, size)), *preview.moving),
     )
 
 
@@ -137,28 +129,15 @@ def refuse_no_room(store: BackupStore, preview: RestorePreview) -> None:
     if preview.needs_bytes is None or preview.free_bytes is None or preview.needs_bytes <= preview.free_bytes:
         return
     message = (
-        f"A drill of {store.name} needs {spell_size(preview.needs_bytes)}, and {spell_size(preview.free_bytes)} are"
+        f"A drill of {store.name} needs {spell_bytes(preview.needs_bytes)}, and {spell_bytes(preview.free_bytes)} are"
         " free. Nothing was done. Make room for it."
     )
     raise Rejected(message, code="no_room", status=409)
 
 
-def estimate_of(drills: Sequence[Drill]) -> timedelta | None:
-    """The longest of the drills that came to an end, which is on the safe side; None without one."""
-    return max((one.rto for one in drills if one.rto is not None), default=None)
-
-
-def spell_size(count: int) -> str:
-    """ "1.5 GB"."""
-    size, units = float(count), list(_UNITS)
-    while size >= _STEP and len(units) > 1:
-        size, units = size / _STEP, units[1:]
-    return f"{size:.3g} {units[0]}"
-
-
 def _effect(store: BackupStore, backup: Backup, preview: RestorePreview) -> list[str]:
     size = preview.size_bytes if preview.size_bytes is not None else backup.size_bytes
-    sized = "" if size is None else f", {spell_size(size)}"
+    sized = "" if size is None else f", {spell_bytes(size)}"
     checks = f"{len(store.checks)} of the settings" if store.checks else "none of the settings"
     effect = [
         (
@@ -175,10 +154,3 @@ def _effect(store: BackupStore, backup: Backup, preview: RestorePreview) -> list
     if preview.facts.get("cost"):
         effect.append(f"it costs {preview.facts['cost']}")
     return effect
-
-
-def _spell_estimate(estimate: timedelta | None, drills: Sequence[Drill], store: BackupStore) -> str:
-    if estimate is None:
-        return f"how long it takes is not known: {store.name} has not been drilled yet"
-    rests = sum(one.rto is not None for one in drills)
-    return f"it takes up to {spell_duration(estimate)}, by {rests} earlier drill{'' if rests == 1 else 's'}"

@@ -1,13 +1,12 @@
 """What drills say: the post with its chart, the alarm, the row as auditors want it, and the figures. Pure.
 
-Absence of success is what alarms: a drill that hangs looks like one that is not due, so what is asked is when the last
-one has passed.
+A chart is read on a phone, in one line and without colour: a bar's height is a share of what is promised.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,8 +21,6 @@ _BARS = "▁▂▃▄▅▆▇█"
 _FAILED, _NEITHER = "x", "·"
 #: Drills in a chart: what a phone shows in one line.
 _CHARTED = 20
-#: So many intervals without a passed drill are an alarm, whatever the reason.
-_INTERVALS = 2
 _HANGS_AFTER = timedelta(hours=1)
 _CONCLUDED = (DrillResult.PASSED, DrillResult.DAMAGED, DrillResult.FAILED)
 
@@ -38,42 +35,28 @@ class DrillAlarm:
 
 
 def drill_alarm(drills: Sequence[Drill], rules: DrillRules, now: datetime) -> DrillAlarm | None:
-    """`drills`: of one store, the newest first. None: all is well, or no drill is scheduled and none has failed."""
+    """What a drill that did not pass is alarmed with; None where the last one passed, or none was made.
+
+    That no drill has passed for too long, or ever, is found by `judging`, whatever the reason. An aborted drill is no
+    alarm of its own: a person wanted that.
+
+    Args:
+        drills: of one store, the newest first.
+    """
+    running = next((one for one in drills if one.result is DrillResult.RUNNING), None)
+    if running is not None and now > running.began_at + rules.at_most + _HANGS_AFTER:
+        message = f"The drill of {spell_moment(running.began_at)} has not ended, and its time is over."
+        return DrillAlarm(name="DrillHangs", message=message)
     concluded = next((one for one in drills if one.result in _CONCLUDED), None)
     if concluded is not None and concluded.result is not DrillResult.PASSED:
-        message = f"The drill of {spell_moment(concluded.began_at)} {_ENDED[concluded.result]} {concluded.message}"
+        how = "has found a difference" if concluded.result is DrillResult.DAMAGED else "has failed"
+        message = f"The drill of {spell_moment(concluded.began_at)} {how}. {concluded.message}"
         return DrillAlarm(name="DrillFailed", message=message, critical=True)
-    return _absence(drills, concluded, rules, now) if rules.every else None
-
-
-def _absence(drills: Sequence[Drill], passed: Drill | None, rules: DrillRules, now: datetime) -> DrillAlarm | None:
-    """Whether a drill is missing that should have passed. `passed`: the last one that did."""
-    running = next((one for one in drills if one.result is DrillResult.RUNNING), None)
-    latest = next((one for one in drills if one.result is not DrillResult.RUNNING), None)
-    name = message = ""
-    if running is not None and now > running.began_at + rules.at_most + _HANGS_AFTER:
-        name = "DrillHangs"
-        message = f"The drill of {spell_moment(running.began_at)} has not ended, and its time is over."
-    elif passed is None:
-        name = "NeverDrilled"
-        last = "" if latest is None else f" The last {_ENDED[latest.result]} {latest.message}"
-        message = f"No drill has ever passed, so no backup is known to restore.{last}"
-    elif latest is not None and latest.result is DrillResult.MISSED:
-        name, message = "DrillMissed", f"The drill of {spell_moment(latest.began_at)} was missed: {latest.message}"
-    elif now > passed.began_at + _INTERVALS * rules.every:
-        name, often = "DrillOverdue", spell_duration(rules.every)
-        message = f"The last drill that passed is of {spell_moment(passed.began_at)}; one is due every {often}."
-    return DrillAlarm(name=name, message=message) if name else None
-
-
-_ENDED: Mapping[DrillResult, str] = {
-    DrillResult.PASSED: "passed.",
-    DrillResult.DAMAGED: "found a difference.",
-    DrillResult.FAILED: "failed.",
-    DrillResult.MISSED: "was missed.",
-    DrillResult.ABORTED: "was stopped.",
-    DrillResult.RUNNING: "goes on.",
-}
+    missed = next((one for one in drills if one.result is DrillResult.MISSED), None)
+    if missed is not None and (concluded is None or missed.began_at > concluded.began_at):
+        message = f"The drill of {spell_moment(missed.began_at)} was missed. {missed.message}"
+        return DrillAlarm(name="DrillMissed", message=message)
+    return None
 
 
 def describe(drill: Drill, drills: Sequence[Drill], store: BackupStore) -> str:
@@ -131,28 +114,6 @@ def percentile(figures: Iterable[timedelta], percent: float) -> timedelta:
     """Of one or more figures, by the nearest rank: one of them, never between two."""
     ordered = sorted(figures)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
-
-
-def figures_of(drills: Sequence[Drill]) -> Mapping[str, float]:
-    """The figures of one store's drills for metrics, by name. `drills`: the newest first. What is not known is absent.
-
-    `vakhta_drill_last_passed_timestamp_seconds` is absent for a store that was never drilled: alert on `absent`, too.
-    """
-    found: dict[str, float] = {}
-    passed = next((one for one in drills if one.result is DrillResult.PASSED), None)
-    if passed is not None:
-        found["vakhta_drill_last_passed_timestamp_seconds"] = passed.began_at.timestamp()
-    ended = next((one for one in drills if one.result is not DrillResult.RUNNING), None)
-    if ended is not None:
-        found["vakhta_drill_last_ok"] = float(ended.result is DrillResult.PASSED)
-    rto = [one.rto for one in drills if one.rto is not None]
-    rpo = [one.rpo for one in drills if one.rpo is not None]
-    if rto and rpo:
-        found["vakhta_drill_rto_seconds"] = rto[0].total_seconds()
-        found["vakhta_drill_rto_p95_seconds"] = percentile(rto, 95).total_seconds()
-        found["vakhta_drill_rpo_seconds"] = rpo[0].total_seconds()
-    found["vakhta_drill_leftovers"] = float(sum(len(one.leftovers) for one in drills))
-    return found
 
 
 def export_json(drill: Drill) -> dict[str, Any]:

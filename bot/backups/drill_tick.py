@@ -116,6 +116,6 @@ class DrillTick:
         }
         for name, alert in fires.items():
             if wrong is None or wrong.name != name:
-                self.take(internal.drill_trouble(store, name, "", alert.starts_at, ended_at=now))
+                self.take(internal.ended(alert, now))
         if wrong is not None and wrong.name not in fires:
             self.take(internal.drill_trouble(store, wrong.name, wrong.message, now, critical=wrong.critical))

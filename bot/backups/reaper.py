@@ -120,4 +120,4 @@ class Reaper:
             message = f"Copies of drills are left behind: {'; '.join(left)}"
             self.take(internal.drill_trouble(store, internal.DRILL_LEFTOVERS, message, self.now()))
         for alert in fires if not left else ():
-            self.take(internal.drill_trouble(store, internal.DRILL_LEFTOVERS, "", alert.starts_at, ended_at=self.now()))
+            self.take(internal.ended(alert, self.now()))

@@ -63,10 +63,10 @@ def test_a_plan_says_from_which_backup_and_that_it_is_scratch_and_what_it_rests_
 
     assert plan.effect[0].startswith("b1 of prod/orders (data of 2026-11-23 12:01 UTC, 10 GB) is restored into scratch")
     assert plan.lock == "drill of prod/orders"
-    assert plan.moving[0] == "how long it takes is not known: prod/orders has not been drilled yet"
+    assert plan.moving[0] == "No drill has measured it, so nobody knows how long it takes."
     assert plan == ground.plan()
     ground.drill(plan)
-    assert ground.plan().moving[0].startswith("it takes up to 10 min")
+    assert ground.plan().moving[0].startswith("About 10 min")
 
 
 def test_a_backup_with_fewer_rows_than_it_should_have_is_damaged(ground: DrillGround) -> None:
