@@ -50,26 +50,25 @@ def judge(
 
     `events`: messages of the Job's warnings. `waited`: it has waited for its start as long as it may.
     """
-    for pod in pods:
-        ended = _ended(pod)
-        if ended is not None:
-            return ended
-    over = _conditions(job)
-    if "DeadlineExceeded" in over.get("Failed", ""):
+    if _conditions(job).get("Failed") == "DeadlineExceeded":
         return _TIMED_OUT
+    ended = next((found for found in map(_ended, pods) if found is not None), None)
+    if ended is not None:
+        return ended
+    over = _conditions(job)
     if "Complete" in over:
         return 0
-    if "Failed" in over:
-        return Lost(_lost(pods))
+    return Lost(_lost(pods)) if "Failed" in over else _not_started(pods, events, waited=waited)
+
+
+def _not_started(pods: Sequence[KubernetesObject], events: Sequence[str], *, waited: bool) -> NotStarted | None:
     hopeless = next((why for pod in pods for why in _hopeless(pod)), "")
     if hopeless:
         return NotStarted(hopeless)
-    quota = next((text for text in events if "exceeded quota" in text or "is forbidden" in text), "")
-    if not pods and quota:
-        return NotStarted(f"its pod was refused: {quota.rstrip('.')}.")
-    if waited:
-        return NotStarted(_why_waiting(pods, events))
-    return None
+    refused = next((text for text in events if "exceeded quota" in text or "is forbidden" in text), "")
+    if not pods and refused:
+        return NotStarted(f"its pod was refused: {refused.rstrip('.')}.")
+    return NotStarted(_why_waiting(pods, events)) if waited else None
 
 
 def _conditions(job: KubernetesObject) -> dict[str, str]:
