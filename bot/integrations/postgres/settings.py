@@ -59,3 +59,8 @@ class PostgresBackupSettings(Section):
     def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
         if "/" in text_of(given, "files"):
             yield ("files",), "must be a pattern of names, without a slash; the folder has a key of its own"
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        return f"{self.folder}/{self.files}"

@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from time import sleep
 from typing import Any
 
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
@@ -33,15 +34,15 @@ _TIMED_OUT, _LOST = 124, 137
 
 
 class JobPrograms:
-    """`cluster`: a cluster of the settings by its name; raises `Rejected`."""
+    """`now` and `pause` are the clock and its waiting; tests bring their own."""
 
     def __init__(
         self,
         where: JobSettings,
+        cluster: Cluster,
         *,
-        cluster: Callable[[str], Cluster],
-        now: Callable[[], datetime],
-        pause: Callable[[timedelta], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        pause: Callable[[timedelta], None] = lambda much: sleep(much / timedelta(seconds=1)),
     ) -> None:
         self._where = where
         self._cluster = cluster
@@ -70,7 +71,7 @@ class JobPrograms:
     def start(self, program: Program) -> None:
         manifest = self._manifest(program)
         try:
-            self._here().create(JOBS, self._where.namespace, manifest, by=_MANAGER)
+            self._cluster.create(JOBS, self._where.namespace, manifest, by=_MANAGER)
         except Rejected as refused:
             if refused.code == "exists":
                 return
@@ -81,18 +82,18 @@ class JobPrograms:
 
     def stop(self, key: str) -> None:
         ref = self._ref(key)
-        found = self._here().get(ref)
+        found = self._cluster.get(ref)
         if found is None:
             return
         try:
-            self._here().delete(ref, uid=found["metadata"]["uid"])
+            self._cluster.delete(ref, uid=found["metadata"]["uid"])
         except Conflict:
             return  # It is gone already.
 
     def _look(self, key: str, most: int) -> tuple[Ended | None, bool]:
         """How it ended, and whether its pod was lost."""
         ref = self._ref(key)
-        job = self._here().get(ref)
+        job = self._cluster.get(ref)
         if job is None:
             raise LookupError(key)
         pods = self._pods(ref.name)
@@ -116,7 +117,7 @@ class JobPrograms:
         text = ""
         if pods:
             pod = ObjectRef(kind=PODS, namespace=self._where.namespace, name=pods[0]["metadata"]["name"])
-            text = self._here().read_log(pod, _CONTAINER, most_bytes=most + 1)
+            text = self._cluster.read_log(pod, _CONTAINER, most_bytes=most + 1)
         if len(text.encode()) > most:
             raise Rejected(f"A program printed more than {most} bytes. Nothing of it was used.", code="too_much_output")
         failed = said(text, {}) or "its log is gone"
@@ -132,18 +133,15 @@ class JobPrograms:
         return self._now() - datetime.fromisoformat(since) >= timedelta(seconds=self._where.wait_to_start)
 
     def _pods(self, name: str) -> Sequence[KubernetesObject]:
-        found = self._here().find(PODS, self._where.namespace, labels=f"{LABEL}={name}")
+        found = self._cluster.find(PODS, self._where.namespace, labels=f"{LABEL}={name}")
         return sorted(found, key=lambda one: str(one["metadata"].get("creationTimestamp")), reverse=True)
 
     def _events(self, name: str) -> Sequence[str]:
         """Why the Job's controller could not make a pod, the newest last."""
         fields = f"involvedObject.kind=Job,involvedObject.name={name},type=Warning"
         return [
-            str(one.get("message") or "") for one in self._here().find(EVENTS, self._where.namespace, fields=fields)
+            str(one.get("message") or "") for one in self._cluster.find(EVENTS, self._where.namespace, fields=fields)
         ]
-
-    def _here(self) -> Cluster:
-        return self._cluster(self._where.cluster)
 
     def _ref(self, key: str) -> ObjectRef:
         return ObjectRef(kind=JOBS, namespace=self._where.namespace, name=job_name(key))

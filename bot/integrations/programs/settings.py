@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bot.lib.settings_fields import Mistake, Section, namespace_mistake, text_of
 
+LOCAL = "local"
 _REF = re.compile(r"[a-z0-9][-a-z0-9.]*/[-._A-Za-z0-9]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CLAIM = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
@@ -68,10 +69,15 @@ class JobSettings(Section):
 
 
 class RunSettings(Section):
-    """Programs run elsewhere."""
+    """Where programs run: `local`, which is the bot's own machine, or a Job."""
 
-    job: JobSettings = Field(description="Programs run as Kubernetes Jobs.")
+    job: JobSettings | None = None
 
-
-#: The value of a store's key `run`.
-Run = Literal["local"] | RunSettings
+    @model_validator(mode="before")
+    @classmethod
+    def _local(cls, given: Any) -> Any:
+        if given == LOCAL:
+            return {}
+        if not isinstance(given, Mapping):
+            raise ValueError("must be local, or {job: ...}")  # noqa: TRY004 (pydantic's exception for a fault)
+        return given
