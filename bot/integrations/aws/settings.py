@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bot.lib.settings_fields import Address, Mistake, Section, text_of
+from bot.lib.settings_fields import Address, Mistake, Secret, Section, text_of
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/\S+")
+#: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+_IDENTIFIER = re.compile(r"(?!.*--)[a-z][a-z0-9-]{0,62}(?<!-)")
 _ARN = re.compile(r"arn:aws[a-z-]*:\S+")
 
 
@@ -47,3 +50,43 @@ class BucketSettings(AwsAccess):
             yield ("bucket",), "must be the bucket's name alone; a path in it is the key prefix"
         if text_of(given, "prefix").startswith("/"):
             yield ("prefix",), "must not begin with a slash, as no key does"
+
+
+class RdsSettings(AwsAccess):
+    """A database of RDS: an instance, or a cluster of Aurora."""
+
+    instance: str | None = Field(None, min_length=1, description="The instance's identifier; or give a cluster.")
+    cluster: str | None = Field(None, min_length=1, description="The Aurora cluster's identifier; or give an instance.")
+    security_groups: tuple[str, ...] = Field(
+        (),
+        description="Security groups of drills, which let nobody in but the bot and nothing out; required for a drill.",
+    )
+    subnet_group: str | None = Field(
+        None, min_length=1, description="Subnet group of drills; else that of the live database."
+    )
+    instance_class: str | None = Field(
+        None, min_length=1, description="Instance class of drills; else that of the live database."
+    )
+    url: Secret | None = Field(
+        None,
+        description="PostgreSQL address for the checks, with {host} for the copy's: postgresql://user:secret@{host}/db.",
+    )
+
+    @property
+    def identifier(self) -> str:
+        return self.instance or self.cluster or ""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.instance is None) == (self.cluster is None):
+            raise ValueError("give either instance or cluster")
+        return self
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        yield from super().mistakes(given)
+        for key in ("instance", "cluster"):
+            if (name := text_of(given, key)) and not _IDENTIFIER.fullmatch(name):
+                yield (key,), "must be an identifier: small letters, digits and single -, at most 63, a letter first"
+        if (url := text_of(given, "url")) and "{host}" not in url:
+            yield ("url",), "must have {host} in the place of the host, or the checks would read the live database"
