@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.core.errors import Rejected
+from bot.integrations.aws.client import AwsRefused, AwsService
 from bot.integrations.aws.rds_database import AutomatedBackup, RdsDatabase, RdsSnapshot, as_tags, tags_of
 from bot.integrations.aws.rds_drill import DrillPlace
 from bot.integrations.aws.rds_instances import described
 from bot.integrations.aws.rds_status import is_over
-
-if TYPE_CHECKING:
-    from bot.integrations.aws.client import AwsService
 
 
 class RdsClusters:
@@ -43,9 +41,7 @@ class RdsClusters:
 
     def find_snapshot(self, snapshot: str) -> RdsSnapshot | None:
         operation, key = "DescribeDBClusterSnapshots", "DBClusterSnapshots"
-        found = described(
-            self._rds, "DBClusterSnapshotNotFound", operation, key, DBClusterSnapshotIdentifier=snapshot
-        )
+        found = described(self._rds, "DBClusterSnapshotNotFound", operation, key, DBClusterSnapshotIdentifier=snapshot)
         return _snapshot(found) if found else None
 
     def automated(self, name: str) -> AutomatedBackup | None:
@@ -131,7 +127,9 @@ class RdsClusters:
         instance is available. Asked for again, the name makes it the same one.
         """
         name = f"{copy.name}-1"
-        found = described(self._rds, "DBInstanceNotFound", "DescribeDBInstances", "DBInstances", DBInstanceIdentifier=name)
+        found = described(
+            self._rds, "DBInstanceNotFound", "DescribeDBInstances", "DBInstances", DBInstanceIdentifier=name
+        )
         if found is None:
             self._add_instance(name, copy, live, drill)
             return f"its instance {name} was asked for"
@@ -140,11 +138,7 @@ class RdsClusters:
             raise Rejected(f"{name}, the instance of {copy.name}, is {status}.", code="failed")
         return "" if status == "available" else f"its instance {name} is {status}"
 
-    def _add_instance(
-        self, name: str, copy: RdsDatabase, live: RdsDatabase | None, drill: DrillPlace | None
-    ) -> None:
-        from bot.integrations.aws.client import AwsRefused
-
+    def _add_instance(self, name: str, copy: RdsDatabase, live: RdsDatabase | None, drill: DrillPlace | None) -> None:
         writer = self._writer(live) if live else {}
         kind = (drill.instance_class if drill else None) or writer.get("DBInstanceClass")
         groups = writer.get("DBParameterGroups") or ()

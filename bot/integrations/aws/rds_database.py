@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bot.core.backup import RestoreTask
+
 GIB = 2**30
 
 
@@ -24,6 +26,12 @@ class RdsDatabase:
     tags: Mapping[str, str]
     host: str
     raw: Mapping[str, Any]
+
+    @property
+    def port(self) -> int:
+        endpoint = self.raw.get("Endpoint")
+        named = endpoint.get("Port") if isinstance(endpoint, Mapping) else None
+        return int(named or self.raw.get("DbInstancePort") or self.raw.get("Port") or 0)
 
     @property
     def allocated_bytes(self) -> int:
@@ -63,3 +71,9 @@ def tags_of(raw: Mapping[str, Any]) -> Mapping[str, str]:
 
 def as_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def copy_name(live: str, task: RestoreTask) -> str:
+    """The identifier of the copy of that run: 63 characters at most, which ends with the run's short id."""
+    word = "drill" if task.drill else "restore"
+    return f"{live[:40].rstrip('-')}-{word}-{task.short_run}"

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bot.integrations.aws.client import AwsRefused, AwsService
 from bot.integrations.aws.rds_database import GIB, AutomatedBackup, RdsDatabase, RdsSnapshot, as_tags, tags_of
 from bot.integrations.aws.rds_drill import DrillPlace
-
-if TYPE_CHECKING:
-    from bot.integrations.aws.client import AwsService
 
 #: Up to these a gp3 volume has them by itself, and for a small one they may not be named.
 #: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html#gp3-storage
@@ -42,7 +40,9 @@ class RdsInstances:
             yield from (_snapshot(one) for one in page["DBSnapshots"])
 
     def find_snapshot(self, snapshot: str) -> RdsSnapshot | None:
-        found = self._described("DBSnapshotNotFound", "DescribeDBSnapshots", "DBSnapshots", DBSnapshotIdentifier=snapshot)
+        found = self._described(
+            "DBSnapshotNotFound", "DescribeDBSnapshots", "DBSnapshots", DBSnapshotIdentifier=snapshot
+        )
         return _snapshot(found) if found else None
 
     def automated(self, name: str) -> AutomatedBackup | None:
@@ -178,8 +178,6 @@ class RdsInstances:
 
 def described(rds: AwsService, absent: str, operation: str, key: str, **named: str) -> Mapping[str, Any] | None:
     """The one that is named; None where AWS answers that there is none, and only then."""
-    from bot.integrations.aws.client import AwsRefused
-
     try:
         found = rds.read(operation, **named)[key]
     except AwsRefused as refused:

@@ -21,7 +21,7 @@ _ENDS = {
     "incompatible-network": "the VPC does not allow it, for example because a subnet has no free address",
     "incompatible-option-group": "its option group cannot be applied",
     "incompatible-parameters": "it does not start with the parameters of its parameter group",
-    "incompatible-restore": "RDS cannot restore it to a point in time, for example because of MyISAM or temporary tables",
+    "incompatible-restore": "RDS cannot restore it to a point in time, for example because of MyISAM tables",
     "insufficient-capacity": "AWS has no capacity for its class in that zone; use another class, or try in some hours",
     "restore-error": "RDS met an error while it restored it",
     "storage-full": "its storage is full",
