@@ -22,9 +22,11 @@ from bench.rows import (
     command,
     cost,
     decide,
+    drill,
     fifty,
     growth,
     idle,
+    judge,
     kill,
     minute,
     one,
@@ -53,6 +55,8 @@ _ROWS = {
     "audit": audit.measure,
     "kill": kill.measure,
     "decide": decide.measure,
+    "judge": judge.measure,
+    "drill": drill.measure,
     "cluster": cluster.measure,
 }
 
