@@ -103,6 +103,16 @@ class Cluster(Protocol):
         """Delete the object only if it has that uid. Raises as `patch` does; `Conflict` also when it is gone."""
         ...
 
+    def read_log(self, pod: ObjectRef, container: str, *, most_bytes: int = 1024 * 1024) -> str:
+        """What that container printed, stdout and stderr in one, at most so many bytes from its beginning.
+
+        "" when the pod is gone. A node keeps the last part of a long log alone (10 MiB, unless it is set otherwise).
+
+        Raises:
+            Rejected: it cannot be read now.
+        """
+        ...
+
     def wait_for_change(self, ref: ObjectRef, since: KubernetesObject, patience: timedelta) -> KubernetesObject | None:
         """The object as soon as it differs from `since`, or unchanged when `patience` is over. None: it is gone."""
         ...

@@ -95,6 +95,15 @@ class KubernetesClient:
                 raise
             raise Conflict(f"{ref} is gone") from None
 
+    def read_log(self, pod: ObjectRef, container: str, *, most_bytes: int = 1024 * 1024) -> str:
+        path = _path(pod.kind, pod.namespace, pod.name, "log")
+        answer = self._asked("GET", path, {"container": container, "limitBytes": str(most_bytes)})
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return ""
+        if answer.status != HTTPStatus.OK:
+            self._decoded(answer)
+        return answer.data.decode(errors="replace")
+
     def wait_for_change(self, ref: ObjectRef, since: KubernetesObject, patience: timedelta) -> KubernetesObject | None:
         """A watch only wakes this up. Whatever ends it (an event, a lost connection, 410), the object is read again."""
         fields = {"fieldSelector": f"metadata.name={ref.name}", "resourceVersion": since["metadata"]["resourceVersion"]}
@@ -160,9 +169,27 @@ class KubernetesClient:
         person: ClusterUser | None = None,
     ) -> KubernetesObject | None:
         verb, sent, kind = ("GET", None, "") if body is None else ("POST", json.dumps(body).encode(), _JSON)
+        answer = self._asked(verb, path, query or {}, sent, kind, person=person)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status == HTTPStatus.GONE:
+            raise _Outdated
+        return self._decoded(answer)
+
+    def _asked(
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes | None = None,
+        kind: str = "",
+        *,
+        person: ClusterUser | None = None,
+    ) -> BaseHTTPResponse:
+        """A read, tried again while the cluster is busy."""
         for tried in range(1, _TRIES + 1):
             try:
-                answer = self._send(verb, path, query or {}, sent, kind, person=person)
+                answer = self._send(verb, path, query, body, kind, person=person)
             except HTTPError as error:
                 if tried == _TRIES:
                     raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
@@ -170,11 +197,7 @@ class KubernetesClient:
             if answer.status not in _BUSY or tried == _TRIES:
                 break
             self._never.wait(_wait(answer, tried))
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return None
-        if answer.status == HTTPStatus.GONE:
-            raise _Outdated
-        return self._decoded(answer)
+        return answer
 
     def _change(
         self, verb: str, path: str, query: Mapping[str, str], body: object, kind: str, *, person: ClusterUser | None

@@ -1,0 +1,1 @@
+"""Runs the programs of backup tools: on this machine, or as Jobs in a Kubernetes cluster."""
