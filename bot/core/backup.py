@@ -82,6 +82,8 @@ class RestorePoint:
 
     backup_id: str = ""
     at: datetime | None = None
+    #: Of a resolved one: everything that the log has after that backup, too. False without `at`: the backup alone.
+    latest: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
