@@ -169,9 +169,9 @@ def _drills(report: StoreReport, drills: Sequence[Drill], now: datetime) -> Iter
     if report.drill_due_at is None:
         yield "No drill is scheduled: drill.every is not set."
     elif report.drill_due_at <= now:
-        yield "Next drill: as soon as its window opens."
+        yield "Next drill: now."
     else:
-        yield f"Next drill: from {spell_at(report.drill_due_at, now)}, in its window."
+        yield f"Next drill: {spell_at(report.drill_due_at, now)}."
 
 
 def _drill(one: Drill) -> str:

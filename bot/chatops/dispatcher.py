@@ -218,7 +218,7 @@ class Dispatcher:
             decision = self._authorizer.decide_scheduled(tx, request, verb, action.target(args), reason)
         if not decision.allowed:
             raise Rejected(denied(decision), code="denied", status=403)
-        return PlanStep(action=action, args=args, request=request, decision=decision)
+        return PlanStep(action=action, args=args, request=request, decision=decision, target=action.target(args))
 
     def _continue(self, step: NextStep, request: Request) -> Reply:
         """The steps outside of the request's transaction."""

@@ -109,9 +109,7 @@ class FakeClickHouse(StrictServer):
         except ClickHouseRefusal as refused:
             said = f"Code: {refused.code}. DB::Exception: {refused.said} (version 26.9.2.1 (official build))\n"
             status = _STATUS.get(refused.code, 500)
-            return Answer(
-                status=status, body=said.encode(), headers={"X-ClickHouse-Exception-Code": str(refused.code)}
-            )
+            return Answer(status=status, body=said.encode(), headers={"X-ClickHouse-Exception-Code": str(refused.code)})
         return Answer(body=body.encode(), headers={"Content-Type": "application/json; charset=UTF-8"})
 
     def _authorize(self, call: Call, statement: str) -> None:

@@ -160,7 +160,9 @@ class ClickHouseCopies:
         id_ = f"vakhta-restore-{run}"
         until = self._site.now() + _KILLED_WITHIN
         while (running := self._operations.of(id_)) is not None and not running.ended and not running.cut_off:
-            self._site.client.change(f"KILL QUERY{self._site.on_cluster} WHERE query_id = {text(running.query_id)} ASYNC")
+            self._site.client.change(
+                f"KILL QUERY{self._site.on_cluster} WHERE query_id = {text(running.query_id)} ASYNC"
+            )
             if self._site.now() >= until:
                 message = "Its RESTORE still runs, and did not end within a minute of being told to."
                 raise Rejected(f"{message} Nothing was removed. Try again later.", code="running")

@@ -179,7 +179,9 @@ class ClickHouseCutover:
             )
         many = [row for row in self._replicated() if int(str(row["total_replicas"])) > 1]
         if many and not self._site.where.cluster:
-            message = f"{many[0]['table']} has {many[0]['total_replicas']} replicas, and an exchange changes one server."
+            message = (
+                f"{many[0]['table']} has {many[0]['total_replicas']} replicas, and an exchange changes one server."
+            )
             raise Rejected(f"{message} Nothing was done. Set `cluster`, so that all are changed.", code="replicas")
 
     def _replicated(self) -> Sequence[Mapping[str, object]]:
@@ -261,9 +263,7 @@ class ClickHouseCutover:
         if label is None:
             raise Conflict(f"The database {copy} is not ours any more.")
         comment = replace(label, cutover=cutover_run).written()
-        self._site.client.change(
-            f"ALTER DATABASE {name(copy)}{self._site.on_cluster} MODIFY COMMENT {text(comment)}"
-        )
+        self._site.client.change(f"ALTER DATABASE {name(copy)}{self._site.on_cluster} MODIFY COMMENT {text(comment)}")
 
     def _noted(self, copy: str, cutover_run: str) -> Sequence[Mapping[str, object]]:
         if not any(table.name == CUTOVER_TABLE for table in self._site.tables(copy)):

@@ -89,8 +89,7 @@ class ClickHouseVerification:
         try:
             with self._reading.open(task.point.backup_id) as backup:
                 return [
-                    _tried(f"checksum of {one.name}", partial(self._checksum, copy, backup, one.name))
-                    for one in summed
+                    _tried(f"checksum of {one.name}", partial(self._checksum, copy, backup, one.name)) for one in summed
                 ]
         except (BackupBroken, Rejected, OutcomeUnknown) as error:
             why = f"the backup could not be opened: {error}"

@@ -92,7 +92,9 @@ class Repository:
         return self._program(key, "restore", options, LONGEST)
 
     def backup(self, run: str, kind: str) -> Program:
-        return self._program(f"backup-{run}", "backup", (f"--type={kind}", f"--annotation={RUN_ANNOTATION}={run}"), LONGEST)
+        return self._program(
+            f"backup-{run}", "backup", (f"--type={kind}", f"--annotation={RUN_ANNOTATION}={run}"), LONGEST
+        )
 
     def _list(self, place: str, *, recurse: bool) -> Mapping[str, Mapping[str, object]]:
         options = ["--output=json", *(["--recurse"] if recurse else [])]

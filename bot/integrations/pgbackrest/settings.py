@@ -72,7 +72,10 @@ class PgBackRestSettings(Section):
         parameters = given.get("parameters")
         for name in parameters if isinstance(parameters, Mapping) else ():
             if _OWN_PARAMETERS.fullmatch(str(name).lower()):
-                yield ("parameters", str(name)), "keeps a copy apart from its source and is set by the bot; leave it out"
+                yield (
+                    ("parameters", str(name)),
+                    "keeps a copy apart from its source and is set by the bot; leave it out",
+                )
             elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", str(name)):
                 yield ("parameters", str(name)), "must be the name of a parameter of PostgreSQL"
         ports = given.get("ports")
