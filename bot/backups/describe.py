@@ -118,6 +118,11 @@ def _backups(report: StoreReport, now: datetime) -> Iterator[str]:
     if age is not None and report.reaches is not None:
         reached = f"Newest data that can be restored: {spell_at(report.reaches, now)}, {spell_briefly(age)} old"
         yield f"{reached} (RPO {spell_duration(report.rpo)})."
+    yield from newest_of(report, now)
+
+
+def newest_of(report: StoreReport, now: datetime) -> Iterator[str]:
+    """The newest usable backup, and the newest of any kind with what speaks against it."""
     if report.usable is not None:
         yield f"Newest usable backup: {_backup(report.usable, now)}."
     newest = report.newest
