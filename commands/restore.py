@@ -40,9 +40,9 @@ class RestoreArgs:
 _MANUAL = Manual(
     topic=Topic.BACKUPS,
     examples=(
-        "restore prod/orders-db",
-        "restore prod/orders-db at 14:30 Europe/Berlin",
-        "restore prod/orders-db from b1",
+        "restore {store}",
+        "restore {store} at 14:30 Europe/Berlin",
+        "restore {store} from b1",
     ),
     details="Without a backup or a time, the newest. `backups` lists what there is.",
     way_back="Nothing live is changed. `remove-copy` and the run removes the copy.",
