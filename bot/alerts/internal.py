@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 
 from bot.core.access import BreakGlassUse
 from bot.core.alert import Alert, AlertBatch, Severity
+from bot.core.backup import BackupStore
 from bot.core.incident import QUIET
 from bot.core.incident_marker import micros_of
 from bot.lib.text import spell_duration, spell_moment
@@ -35,6 +36,23 @@ _TODO = {
     "RunNotUndone": "The change is still in place. Find out why, and restore the target by hand, or: undo {run}",
     "RunUnknown": "Check the target of the run, then record the result: settle {run} done|failed because <text>",
     "RunUnwell": "Find out why. Repair the target, or undo the run: undo {run}",
+}
+
+
+#: The alert about copies of drills that cannot be removed.
+DRILL_LEFTOVERS = "DrillLeftovers"
+#: What a person should do about the drills of a store, by the alert's name.
+_DRILL_TODO = {
+    "DrillFailed": (
+        "Do not rely on its backups. Repair what the drill has found, make a backup, and drill again: drill {store}."
+        " This is over when a drill has passed."
+    ),
+    "DrillMissed": "Find out why it could not begin, and drill it now: drill {store}. This is over when it has passed.",
+    "DrillHangs": "`runs` shows its run. If nothing goes on there, drill again: drill {store}.",
+    DRILL_LEFTOVERS: (
+        "Remove what is left by hand, after a look that it is a drill's copy and not in use. The bot goes on trying."
+        " This is over when it is gone."
+    ),
 }
 
 
@@ -180,6 +198,29 @@ def glass_broken(use: BreakGlassUse, called: str, contact: str, *, ended_at: dat
         description=f"Reviewing it also ends it: review-glass {use.person} because <text>",
         starts_at=use.opened_at,
         ends_at=ended_at,
+    )
+
+
+def drill_group(store: str) -> str:
+    """The group of what is wrong with the drills of that store."""
+    return f"vakhta/drill/{store}"
+
+
+def drill_trouble(
+    store: BackupStore, name: str, message: str, since: datetime, *, critical: bool = False
+) -> AlertBatch:
+    """Backups of a store are not known to restore. `name`: of `backups.drill_report.DrillAlarm`, or DrillLeftovers.
+
+    The same name continues its alert.
+    """
+    labels = {"alertname": name, "severity": "critical" if critical else "warning", "store": store.name}
+    return _own_alert(
+        group=drill_group(store.name),
+        episode_of=f"drill/{store.name}/{name}",
+        labels=labels | ({"service": store.service} if store.service else {}),
+        summary=f"{store.name}: {message}",
+        description=_DRILL_TODO[name].format(store=store.name),
+        starts_at=since,
     )
 
 

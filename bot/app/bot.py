@@ -31,6 +31,7 @@ from bot.app.build import (
 )
 from bot.app.build_backups import build_freshness
 from bot.app.build_chatops import build_chatops
+from bot.app.build_drills import Tick, drill_ticks
 from bot.app.build_sources import build_alerts_endpoint
 from bot.app.build_tools import build_alert_states, build_tools
 from bot.app.database_damage import DamageAlert
@@ -140,7 +141,8 @@ class Bot:
         self._chatops = chatops
         self.dispatcher, self.account_linking = chatops.dispatcher, chatops.account_linking
         self.sender = self._build_sender(subscriptions)
-        self.scheduler = self._build_scheduler(subscriptions, chatops.upkeep.tick)
+        drills = drill_ticks(self.store, chatops, self.intake.take)
+        self.scheduler = self._build_scheduler(subscriptions, chatops.upkeep.tick, drills)
         self._alerts = build_alerts_endpoint(
             settings, submit=self.intake.take, quarantine=self.intake.keep, on_refused=self._on_sender_refused
         )
@@ -158,7 +160,9 @@ class Bot:
             observe=self._observe_intake,
         )
 
-    def _build_scheduler(self, subscriptions: Sequence[Subscription], upkeep: Callable[[], None]) -> Scheduler:
+    def _build_scheduler(
+        self, subscriptions: Sequence[Subscription], upkeep: Callable[[], None], drills: Sequence[Tick]
+    ) -> Scheduler:
         return Scheduler(
             self.store,
             subscriptions=subscriptions,
@@ -166,7 +170,7 @@ class Bot:
             take=self.intake.take,
             late_copy=self._settings.incidents.late_copy,
             quiet=self._settings.incidents.flapping.quiet,
-            ticks=self._ticks(upkeep, subscriptions),
+            ticks=(*self._ticks(upkeep, subscriptions), *drills),
         )
 
     def _ticks(

@@ -29,6 +29,7 @@ from bot.app.build import (
     flagger_tokens,
 )
 from bot.app.build_tools import build_tools
+from bot.backups.drill_schedule import scheduled_rule
 from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
@@ -36,6 +37,7 @@ from bot.chatops.registry import args_of, known_names
 from bot.config.settings import Settings
 from bot.core.action import Tools
 from bot.core.alert import AlertBatch
+from bot.core.backup import Backups
 from bot.core.channel import AccountVerifier, ChannelFacts, Messenger
 from bot.core.command import KnownNames
 from bot.core.incident import OnCommit
@@ -67,6 +69,8 @@ class ChatOps:
     live_answers: LiveAnswers
     upkeep: Upkeep
     flagger_gates: FlaggerGates
+    backups: Backups | None  #: None where the settings have no store of backups
+    messengers: Mapping[str, Messenger]
 
     def stop(self, within: timedelta) -> None:
         """Update no more live answers, and give the runs this long to end."""
@@ -95,7 +99,10 @@ def build_chatops(
     registry = _build_registry(settings, channels, tools)
     linking = build_account_linking(settings, channels)
     names = partial(known_names, build_people(settings), _services(settings), stores=_stores(settings))
-    authorizer = _build_authorizer(settings, linking, names, channels)
+    authorizer = replace(
+        _build_authorizer(settings, linking, names, channels),
+        scheduled_rule=partial(scheduled_rule, tools.backups.stores if tools.backups else {}),
+    )
     break_glass = _build_break_glass(settings, authorizer, subscriptions)
     gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
     reports = RunReports(store, {name: one for name, one in channels.items() if isinstance(one, Messenger)})
@@ -157,6 +164,8 @@ def _joined(
         live_answers=live_answers,
         upkeep=_build_upkeep(parts, break_glass, runner, dispatcher.undo_automatically),
         flagger_gates=gates,
+        backups=parts.tools.backups,
+        messengers=parts.reports.messengers,
     )
 
 

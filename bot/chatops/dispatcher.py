@@ -57,6 +57,9 @@ from bot.store.runs import Run
 
 logger = logging.getLogger(__name__)
 
+#: The verbs that the scheduler may begin by itself. Nothing else becomes one by a setting.
+SCHEDULED_VERBS = frozenset({"drill"})
+
 
 class Dispatcher:
     """Implements `core.channel.Gateway`. `on_commit` is called after each commit that changed something."""
@@ -191,6 +194,32 @@ class Dispatcher:
         request = Request(by=SCHEDULER, text=run.undo, channel="watch", incident_id=proposal.incident_id)
         return self._continue(UndoStep(run=run, reason=reason), request)
 
+    def run_scheduled(self, text: str, reason: str) -> Reply:
+        """Begin what the settings schedule, as the scheduler: planned, audited and run as every action, with nobody's
+        approval. So it is refused where its plan asks for one. `reason`: why it is due, in a few words.
+        """
+        request = cleaned(Request(by=SCHEDULER, text=text, channel=SCHEDULER.id))
+        try:
+            step = self._scheduled_step(request, reason)
+        except Rejected as refused:
+            self._record(request, Code.DENIED, refused.message)
+            return Reply(text=refused.message, ok=False)
+        return self._continue(step, request)
+
+    def _scheduled_step(self, request: Request, reason: str) -> PlanStep:
+        """Raises `Rejected`: the settings do not schedule it, or a freeze is on."""
+        verb, rest = split_verb(request.text)
+        if verb not in SCHEDULED_VERBS:
+            message = f"{verb[:40]!r} is never begun by the scheduler. Nothing was done."
+            raise Rejected(message, code="not_scheduled", status=403)
+        action = self._registry.action(verb)
+        args = parser.parse(action.args, rest, None, action.usage)
+        with self._store.begin() as tx:
+            decision = self._authorizer.decide_scheduled(tx, request, verb, action.target(args), reason)
+        if not decision.allowed:
+            raise Rejected(denied(decision), code="denied", status=403)
+        return PlanStep(action=action, args=args, request=request, decision=decision)
+
     def _continue(self, step: NextStep, request: Request) -> Reply:
         """The steps outside of the request's transaction."""
         try:
@@ -247,6 +276,9 @@ class Dispatcher:
                 hint = "Nothing was done. Check its state, and use a new command."
                 raise Rejected(f"{message} {hint}", code="changed_since", status=409)
         needs = approval.approvals_needed(action.risk, step.decision, plan)
+        if (needs or plan.confirm_name) and not request.by.human and step.undo_of is None:
+            message = f"{request.text} needs the approval of a person. Nothing was done. Ask for it in a chat."
+            raise Rejected(message, code="needs_approval", status=403)
         at_once = (action.risk is Risk.NONE and needs == 0) or not request.by.human
         proposal = proposal_for(step, plan, needs, now=self._store.now())
         proposal = replace(proposal, state=PlanState.APPROVED if at_once else PlanState.SHOWN)
