@@ -54,8 +54,8 @@ _MANUAL = Manual(
 @dataclass(frozen=True)
 class RestoreAction:
     verb: str = "restore"
-    usage: str = "restore <store> [latest] [from <backup>] [at <time>]"
-    summary: str = "restore a store beside the live data, and check the copy"
+    usage: str = "restore <store> [<latest>] [from <backup>] [at <time>]"
+    summary: str = "restore beside the live data, and check the copy"
     manual: Manual = _MANUAL
     args: type[RestoreArgs] = RestoreArgs
     risk: Risk = Risk.IRREVERSIBLE
