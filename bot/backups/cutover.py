@@ -95,7 +95,7 @@ def run(asked: str, planned: Plan, run: str, tools: Tools) -> Outcome:
         found.engine.cut_over(record.task, cutover_run, report)
     except (Conflict, Rejected, OutcomeUnknown) as refused:
         trouble = refused.message
-    failpoint("cutover.called")
+    failpoint("cutover.swapped")
     return _judge(found.store, found.engine, record, tools, trouble)
 
 
