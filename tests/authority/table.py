@@ -41,6 +41,7 @@ assign     no       no      no     yes       no       yes   no      no       yes
 autosync   no       no      no     no        no       not   no      no       not   no
 break-glass no      no      no     yes       no       yes   no      no       yes   no
 cordon     no       no      no     no        no       not   no      no       not   no
+drill      no       no      no     no        no       not   no      no       not   no
 glass      no       no      yes    yes       yes      yes   yes     yes      yes   yes
 help       no       yes     yes    yes       yes      yes   yes     yes      yes   yes
 home       no       no      yes    yes       yes      yes   yes     yes      yes   yes
@@ -87,6 +88,7 @@ SAID: dict[str, str] = {
     "autosync": "autosync prod/api off",
     "break-glass": "break-glass because nobody who could approve answers",
     "cordon": "cordon main/node-1",
+    "drill": "drill prod/orders",
     "glass": "glass",
     "help": "help",
     "home": "home",
