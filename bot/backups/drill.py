@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from bot.backups.beside import Beside
 from bot.backups.drill_course import TEARDOWN, Course, DrillEnded
-from bot.backups.drill_plan import BACKUP, drilled, newest_usable, point_of, refuse_busy, refuse_no_room
+from bot.backups.drill_plan import BACKUP, drilled, newest_usable, point_of, refuse_busy, refuse_unfit
 from bot.backups.drill_schedule import due
 from bot.backups.ownership import tear_down
 from bot.backups.reports import backups_of
@@ -163,7 +163,7 @@ def _found_again(
     newest_usable(store, replace(inventory, backups=(backup,)), tools.now() + store.rto)
     point = point_of(backup, inventory)
     preview = engine.preview(point, drill=True)
-    refuse_no_room(store, preview)
+    refuse_unfit(store, preview)
     for key, value in preview.preconditions.items():
         if plan.preconditions.get(key) != value:
             raise Conflict(f"{key}: {plan.preconditions.get(key, 'nothing')} -> {value}")

@@ -309,6 +309,27 @@ def test_a_store_that_cannot_be_drilled_is_refused_with_a_reason(ground: DrillGr
         ground.plan()
 
 
+def test_a_clone_of_the_live_data_proves_no_backup(ground: DrillGround, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = ground.engine.preview  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        ground.engine, "preview", lambda *at, **how: replace(full(*at, **how), facts={"method": "clone"})
+    )
+
+    with pytest.raises(Rejected, match="which reads no backup and proves none"):
+        ground.plan()
+
+
+def test_what_its_engine_says_of_it_is_in_the_row(ground: DrillGround, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"method": "volume-snapshot", "scope": "1 of 4 shards", "cost": "0.40 USD", "version": "16.4"}
+    full = ground.engine.preview  # type: ignore[attr-defined]
+    monkeypatch.setattr(ground.engine, "preview", lambda *at, **how: replace(full(*at, **how), facts=said))
+    assert "it costs 0.40 USD" in ground.plan().effect
+    ground.drill()
+
+    row = ground.row()
+    assert {"method": row.method, "scope": row.scope, "cost": row.cost, "version": row.version} == said
+
+
 def test_a_check_that_cannot_be_made_is_damage_and_says_so(ground: DrillGround) -> None:
     ground.checks = (Check(name="orders", query="selct 1", expect="1"),)
     ground.drill()
