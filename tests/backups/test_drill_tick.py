@@ -395,6 +395,16 @@ def test_a_copy_of_a_person_s_restore_is_never_removed(night: Night) -> None:
     assert night.fires() == []
 
 
+def test_a_copy_that_says_it_is_a_drill_s_and_is_of_a_person_s_run_is_left_alone(night: Night) -> None:
+    left_behind(night, drill=False)
+    night.world.add_copy(RUN, drill=True)
+    night.house.clock.pass_by(days=99)
+    night.reaper().look_after(night.store)
+
+    assert night.world.removed == []
+    assert night.fires() == ["DrillLeftovers"]
+
+
 def test_a_copy_of_a_drill_that_goes_on_stays_until_its_time_is_over(night: Night) -> None:
     left_behind(night, ends=DrillResult.RUNNING)
     night.house.clock.pass_by(hours=4)
