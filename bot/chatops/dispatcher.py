@@ -23,6 +23,7 @@ from bot.actions.runner import Runner
 from bot.chatops import parser, redelivered_answers
 from bot.chatops import registry as verbs
 from bot.chatops.account_recheck import AccountVerification
+from bot.chatops.action_target import target_of
 from bot.chatops.context.handler import RequestHandler, denied
 from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.chatops.live_answers import Inspect, LiveAnswers
@@ -263,7 +264,7 @@ class Dispatcher:
         """Read the current state, and show what would be done."""
         action, request = step.action, step.request
         if not action.read_only:
-            self._check_external_policy(request, action.verb, action.target(step.args))
+            self._check_external_policy(request, action.verb, step.target)
         undoes = step.undo_of.id if step.undo_of else ""
         plan = inspect(partial(action.plan, step.args, replace(self._tools, by=request.by, undo_of=undoes)))
         if action.read_only:
@@ -328,7 +329,9 @@ class Dispatcher:
             raise Rejected(
                 f"Plan {proposal.short_handle} is out of date. {denied(decision)}", code="denied", status=403
             )
-        again = PlanStep(action=action, args=args, request=first, decision=decision, undo_of=undo_of)
+        again = PlanStep(
+            action=action, args=args, request=first, decision=decision, target=plan.target, undo_of=undo_of
+        )
         shown = self._plan(again, differences)
         message = f"Plan {proposal.short_handle} is out of date. Nothing was done. The new plan:"
         return replace(shown, text=f"{message}\n{shown.text}", ok=False)
@@ -343,11 +346,14 @@ class Dispatcher:
             action.args, rest, asked.incident_id, action.usage, known=self._authorizer.known_names(asked)
         )
         with self._store.begin() as tx:
-            decision = self._authorizer.decide_undo(tx, asked, verb, action.target(args), step.reason)
+            target = target_of(tx.sql, action, args)
+            decision = self._authorizer.decide_undo(tx, asked, verb, target, step.reason)
         if not decision.allowed:
             self._record(asked, Code.DENIED, decision.reason)
             return Reply(text=denied(decision), ok=False)
-        return self._plan(PlanStep(action=action, args=args, request=asked, decision=decision, undo_of=run))
+        return self._plan(
+            PlanStep(action=action, args=args, request=asked, decision=decision, target=target, undo_of=run)
+        )
 
     def _check_external_policy(self, request: Request, verb: str, target: str) -> None:
         """Raises `DeniedExternally` if the external policy denies it. An undo by the scheduler is not asked about: the

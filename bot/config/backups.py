@@ -212,7 +212,7 @@ class DisasterExportSettings(Section):
     """The plan for a disaster, written outside of what it recovers, so that it is there when the bot is not."""
 
     every: Span = Field(timedelta(days=7), description="How often it is written.", json_schema_extra={"default": "7d"})
-    folder: Annotated[str, FILE] | None = Field(
+    folder: Annotated[str | None, FILE] = Field(
         None, min_length=1, description="A folder to write it into; best one of another machine."
     )
     bucket: BackupBucketSettings | None = None

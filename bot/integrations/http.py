@@ -39,6 +39,9 @@ class HttpApi:
 
     `timeout` is for connecting, and again from there to the end of the answer. `most`: bytes of an answer. Safe to
     share between threads.
+
+    `error_header`: a header that this service alone sets, on every error of its own (ClickHouse's
+    X-ClickHouse-Exception-Code). With it a server error is an answer, and `Rejected` carries its value as `code`.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class HttpApi:
         user: str | None = None,
         timeout: timedelta = timedelta(seconds=5),
         most: int = _MAX_BYTES,
+        error_header: str = "",
     ) -> None:
         self._url = url.rstrip("/")
         self._called = called
@@ -62,6 +66,7 @@ class HttpApi:
         }
         self._timeout_s = timeout.total_seconds()
         self._most = most
+        self._error_header = error_header
 
     def get(self, verb: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None) -> object:
         """A request that changes nothing there; returns the decoded JSON, None for an empty answer.
@@ -82,7 +87,7 @@ class HttpApi:
         except OutcomeUnknown as unknown:
             raise self._read_failed(unknown) from None
 
-    def send(self, verb: str, path: str, *, body: object = None) -> object:
+    def send(self, verb: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None) -> object:
         """A request that changes something there; returns as `get` does.
 
         Raises:
@@ -91,7 +96,7 @@ class HttpApi:
             OutcomeUnknown: it was sent, and no readable answer came back.
         """
         try:
-            return self._decoded(self._call(verb, path, (), body))
+            return self._decoded(self._call(verb, path, query, body))
         except OutcomeUnknown as unknown:
             raise OutcomeUnknown(f"{unknown.message} It is not known whether it took effect.") from None
 
@@ -110,8 +115,9 @@ class HttpApi:
 
     def _call(self, verb: str, path: str, query: Sequence[tuple[str, str]], body: object) -> bytes:
         """Each call has a connection of its own: a kept one that the other side has just closed would look like a
-        request that was sent and not answered.
+        request that was sent and not answered. A body of bytes is sent as it is, any other as JSON.
         """
+        raw = body if isinstance(body, bytes) else None
         until = time.monotonic() + 2 * self._timeout_s
         try:
             with one_attempt_session() as session:
@@ -119,7 +125,8 @@ class HttpApi:
                     verb,
                     f"{self._url}{path}",
                     params=list(query),
-                    json=body,
+                    data=raw,
+                    json=None if raw is not None else body,
                     headers=self._headers,
                     timeout=self._timeout_s,
                     allow_redirects=False,
@@ -132,6 +139,10 @@ class HttpApi:
 
     def _answered(self, answer: requests.Response, until: float) -> bytes:
         status = answer.status_code
+        code = answer.headers.get(self._error_header, "") if self._error_header else ""
+        if code:
+            why = self.sanitize(_reason_in(self._text(answer, until)))
+            raise Rejected(f"{self._called} refused ({status}): {why} Nothing was done.", code=code)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise _Failed(f"{self._called} failed ({status}): {self.sanitize(_reason_in(self._text(answer, until)))}")
         if status >= HTTPStatus.BAD_REQUEST:

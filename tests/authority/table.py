@@ -39,6 +39,7 @@ ack        no       no      no     yes       no       yes   yes     no       yes
 approvals  no       no      yes    yes       yes      yes   yes     yes      yes   yes
 assign     no       no      no     yes       no       yes   no      no       yes   no
 autosync   no       no      no     no        no       not   no      no       not   no
+backups    no       no      not    not       not      not   not     not      not   not
 break-glass no      no      no     yes       no       yes   no      no       yes   no
 cordon     no       no      no     no        no       not   no      no       not   no
 drill      no       no      no     no        no       not   no      no       not   no
@@ -86,6 +87,7 @@ SAID: dict[str, str] = {
     "approvals": "approvals",
     "assign": "assign 1 vic",
     "autosync": "autosync prod/api off",
+    "backups": "backups prod/orders-db",
     "break-glass": "break-glass because nobody who could approve answers",
     "cordon": "cordon main/node-1",
     "drill": "drill prod/orders",

@@ -24,7 +24,7 @@ from tests.fakes import kubernetes_discovery as discovery
 from tests.fakes import kubernetes_patches as patches
 from tests.fakes import kubernetes_protobuf as protobuf
 from tests.fakes.calls import Answer, Call
-from tests.fakes.kubernetes_admission import admitted, ending, tainted
+from tests.fakes.kubernetes_admission import admitted, counted, ending, placed, tainted
 from tests.fakes.kubernetes_insides import Insides
 from tests.fakes.kubernetes_kinds import SERVED, Resource, kind_of, served_at
 from tests.fakes.kubernetes_policies import reviewed
@@ -32,7 +32,7 @@ from tests.fakes.kubernetes_rights import Rights, User, Wanted
 from tests.fakes.kubernetes_store import Refused, Thing, copied, selected
 from tests.fakes.kubernetes_validation import check
 from tests.fakes.kubernetes_views import PATH, QUERY, VERBS, Asked, bookmark, line
-from tests.fakes.kubernetes_writes import listed, view, wanted
+from tests.fakes.kubernetes_writes import fresh, listed, view, wanted
 from tests.fakes.server import StrictServer
 from tests.fakes.ticking import Ticking
 
@@ -265,12 +265,8 @@ class FakeKubernetes(StrictServer, Insides):
                     yield line({"type": one.type, "object": one.thing})
 
     def _create(self, asked: Asked) -> Answer:
-        body = json.loads(asked.call.body)
-        if asked.name or body.get("kind") not in (None, asked.resource.kind):
-            raise Refused(400, "BadRequest", f"{body.get('kind')} does not match {asked.resource.kind}")
-        body.setdefault("metadata", {})
-        if asked.resource.namespaced:
-            body["metadata"].setdefault("namespace", asked.namespace)
+        body = fresh(asked)
+        placed(self, asked.namespace)
         if asked.resource.kind == "Node":
             tainted(body)
         elif asked.resource.status:
@@ -279,9 +275,10 @@ class FakeKubernetes(StrictServer, Insides):
             body = admitted(self, {**body, "status": {"phase": "Pending", "qosClass": "Burstable"}})
         check(asked.resource, body)
         ending(self, asked.resource, body)
+        counted(self, asked.resource, body)
         reviewed(self, asked)
         if asked.dry:
-            return Answer.json(body, status=201)
+            return Answer.json(self.objects.would_make(asked.resource, body, asked.manager), status=201)
         return Answer.json(self.objects.create(asked.resource, body, asked.manager), status=201)
 
     def _changed(self, asked: Asked) -> Thing:

@@ -86,14 +86,42 @@ class KubernetesClient:
         path = _path(ref.kind, ref.namespace, ref.name, sub)
         return self._change("PATCH", path, query, patch, str(how), person=self._person)
 
-    def delete(self, ref: ObjectRef, *, uid: str) -> None:
-        path = _path(ref.kind, ref.namespace, ref.name)
+    def create(
+        self, kind: ResourceKind, namespace: str, manifest: KubernetesObject, *, by: str, dry: bool = False
+    ) -> KubernetesObject:
+        """A manifest without a name is a fault of the program: the server would make one up, and nobody find it."""
+        if not manifest["metadata"].get("name"):
+            raise ValueError(f"a new {kind.title} has no name")
+        version = f"{kind.group}/{kind.version}" if kind.group else kind.version
+        meta = dict(manifest["metadata"]) | ({"namespace": namespace} if namespace else {})
+        body = {**manifest, "apiVersion": version, "kind": kind.title, "metadata": meta}
+        query = {"fieldManager": by} | ({"dryRun": "All"} if dry else {})
         try:
-            self._change("DELETE", path, {}, {"preconditions": {"uid": uid}}, _JSON, person=self._person)
+            return self._change("POST", _path(kind, namespace), query, body, _JSON, person=self._person)
+        except Rejected as refused:
+            if refused.status != HTTPStatus.NOT_FOUND or refused.code != ApiErrorKind.REFUSED:
+                raise
+            raise Rejected(refused.message, code="missing", status=refused.status) from None
+
+    def delete(self, ref: ObjectRef, *, uid: str) -> None:
+        """The policy is said because a Job would leave its pods running otherwise."""
+        path = _path(ref.kind, ref.namespace, ref.name)
+        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            self._change("DELETE", path, {}, options, _JSON, person=self._person)
         except Rejected as refused:
             if refused.status != HTTPStatus.NOT_FOUND or refused.code != ApiErrorKind.REFUSED:
                 raise
             raise Conflict(f"{ref} is gone") from None
+
+    def read_log(self, pod: ObjectRef, container: str, *, most_bytes: int = 1024 * 1024) -> str:
+        path = _path(pod.kind, pod.namespace, pod.name, "log")
+        answer = self._asked("GET", path, {"container": container, "limitBytes": str(most_bytes)})
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return ""
+        if answer.status != HTTPStatus.OK:
+            self._decoded(answer)
+        return answer.data.decode(errors="replace")
 
     def wait_for_change(self, ref: ObjectRef, since: KubernetesObject, patience: timedelta) -> KubernetesObject | None:
         """A watch only wakes this up. Whatever ends it (an event, a lost connection, 410), the object is read again."""
@@ -160,9 +188,27 @@ class KubernetesClient:
         person: ClusterUser | None = None,
     ) -> KubernetesObject | None:
         verb, sent, kind = ("GET", None, "") if body is None else ("POST", json.dumps(body).encode(), _JSON)
+        answer = self._asked(verb, path, query or {}, sent, kind, person=person)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status == HTTPStatus.GONE:
+            raise _Outdated
+        return self._decoded(answer)
+
+    def _asked(
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes | None = None,
+        kind: str = "",
+        *,
+        person: ClusterUser | None = None,
+    ) -> BaseHTTPResponse:
+        """A read, tried again while the cluster is busy."""
         for tried in range(1, _TRIES + 1):
             try:
-                answer = self._send(verb, path, query or {}, sent, kind, person=person)
+                answer = self._send(verb, path, query, body, kind, person=person)
             except HTTPError as error:
                 if tried == _TRIES:
                     raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
@@ -170,11 +216,7 @@ class KubernetesClient:
             if answer.status not in _BUSY or tried == _TRIES:
                 break
             self._never.wait(_wait(answer, tried))
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return None
-        if answer.status == HTTPStatus.GONE:
-            raise _Outdated
-        return self._decoded(answer)
+        return answer
 
     def _change(
         self, verb: str, path: str, query: Mapping[str, str], body: object, kind: str, *, person: ClusterUser | None

@@ -1,1 +1,1 @@
-"""The programs of backup tools, run on this machine or as Kubernetes Jobs."""
+"""Runs the programs of backup tools: on this machine, or as Jobs in a Kubernetes cluster."""
