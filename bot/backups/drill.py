@@ -79,7 +79,7 @@ def run(name: str, plan: Plan, run_id: str, tools: Tools) -> Outcome:
         expires_at=began_at + store.drill.at_most + EXPIRES_AFTER,
         facts=preview.facts,
     )
-    copy = preview.copy_name.format(run=task.short_run)
+    copy = preview.copy_name.replace("{run}", task.short_run)
     backups.records.put_restore(RestoreRecord(task=task, began_at=began_at, name=copy))
     course = _course(store, engine, task, drill, tools)
     course.put(drill)

@@ -151,7 +151,7 @@ def _effect(store: BackupStore, backup: Backup, preview: RestorePreview) -> list
     effect = [
         (
             f"{backup.id} of {store.name} (data of {spell_moment(backup.data_at)}{sized}) is restored into scratch:"
-            f" {preview.copy_name.format(run='<run>')}"
+            f" {preview.copy_name.replace('{run}', '<run>')}"
         ),
         "the copy is isolated first, and has to fail to connect to anything",
         f"it is checked: the checks of {store.engine.title}, and {checks}",

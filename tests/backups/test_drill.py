@@ -50,10 +50,10 @@ def test_each_phase_has_its_time_and_the_teardown_is_no_part_of_the_rto(ground: 
     ground.drill()
 
     row = ground.row()
-    assert [one.name for one in row.phases] == ["restore", "hydrate", "verify", "teardown"]
+    assert [one.name for one in row.phases] == ["restore", "hydrate", "verify", "hydrate", "teardown"]
     assert all(one.end is not None for one in row.phases)
     assert row.phases[1].size_bytes == 10_000_000_000
-    assert row.rto == row.phases[3].start - row.began_at
+    assert row.rto == row.phases[4].start - row.began_at
 
 
 def test_a_plan_says_from_which_backup_and_that_it_is_scratch_and_what_it_rests_on(ground: DrillGround) -> None:
