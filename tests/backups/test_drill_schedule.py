@@ -206,6 +206,14 @@ def test_stores_do_not_all_begin_at_once_and_each_begins_at_its_own_moment() -> 
     assert at == [due(f"s{n}", schedule, (), since=BEGIN, now=BEGIN).next_at for n in range(20)]
 
 
+def test_a_row_of_a_clock_that_was_a_year_ahead_holds_no_drill_up() -> None:
+    life = Life(rules("01:00-05:00 UTC", often=DAY))
+    life.rows = [drill(BEGIN + 365 * DAY)]
+    life.is_up(every(10 * MINUTE, BEGIN, BEGIN + 3 * DAY))
+
+    assert len(life.began) == 3
+
+
 def test_a_store_without_an_interval_is_never_drilled_by_itself() -> None:
     asked = due("s", DrillRules(during=(parse_window("00:00-24:00 UTC"),)), (), since=BEGIN, now=BEGIN + 99 * DAY)
 
