@@ -142,7 +142,7 @@ class Bot:
         self._chatops = chatops
         self.dispatcher, self.account_linking = chatops.dispatcher, chatops.account_linking
         self.sender = self._build_sender(subscriptions)
-        drills = drill_ticks(self.store, chatops, self.intake.take)
+        drills = drill_ticks(self.store, chatops, self.intake.take, self.meters)
         self.scheduler = self._build_scheduler(subscriptions, chatops.upkeep.tick, drills)
         self._alerts = build_alerts_endpoint(
             settings, submit=self.intake.take, quarantine=self.intake.keep, on_refused=self._on_sender_refused

@@ -117,6 +117,7 @@ class Metrics:
         self.restore_seconds = self._gauge(
             "restore_seconds", "Median time to usable data over the drills that passed.", "store"
         )
+        self.drills_total = self._counter("drills_total", "Drills that ended, missed ones included.", "store", "result")
         self.drill_passed = self._gauge("drill_passed", "1 when the last drill passed.", "store")
         self.drill_age_seconds = self._gauge("drill_age_seconds", "Time since the last drill that passed.", "store")
         self.drill_rpo_seconds = self._gauge("drill_rpo_seconds", "RPO that the last passed drill measured.", "store")
