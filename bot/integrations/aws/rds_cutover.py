@@ -172,6 +172,8 @@ class RdsCutover:
         while True:
             found = self._kind.find_snapshot(name)
             late = self._parts.now() - begun
+            if found is not None and found.tags.get(OWNER_LABEL) != cutover_run:
+                raise Conflict(f"There is a snapshot {name} already, and not of this run. Nothing was renamed.")
             if found is not None and found.status == "available":
                 return
             if found is None and late > _SHOWN_WITHIN:
