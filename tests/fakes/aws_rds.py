@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.rds.models import rds_backends
 
 from tests.fakes.aws import FakeAws, error
@@ -32,7 +31,7 @@ class UnkindRds:
     def __init__(self, aws: FakeAws, region: str, now: Callable[[], datetime]) -> None:
         self._aws = aws
         self._now = now
-        self._world: Any = rds_backends[DEFAULT_ACCOUNT_ID][region]
+        self._world: Any = rds_backends["123456789012"][region]
         self.takes = timedelta(minutes=20)
         self.phases = ("creating", "backing-up", "modifying")
         self.ends = "available"
