@@ -156,7 +156,8 @@ class RdsCutover:
         if pair.copy is None:
             raise Rejected("The copy is not there, or does not carry its run any more. Nothing was done.")
         found = status_of(pair.copy.status, pair.copy.name)
-        if found.state is not CopyState.RESTORED and not _is_renaming(pair.copy):
+        begun = pair.copy.name == self._name or _is_renaming(pair.copy)  # The rename is waited for where it is done.
+        if found.state is not CopyState.RESTORED and not begun:
             raise Rejected(f"The copy is not ready: {found.message}. Nothing was done.")
         return pair.copy
 
