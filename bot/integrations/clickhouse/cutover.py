@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from bot.core.backup import CopyState, CutoverPreview, CutoverState, CutoverStatus, Report, RestoreTask
 from bot.core.errors import Conflict, Rejected
-from bot.integrations.clickhouse.client import name, text
+from bot.integrations.clickhouse.client import compose, name, table_name, text
 from bot.integrations.clickhouse.copies import ClickHouseCopies
 from bot.integrations.clickhouse.replication import unsettled_replicas
 from bot.integrations.clickhouse.site import (
@@ -179,7 +179,9 @@ class ClickHouseCutover:
             )
         many = [row for row in self._replicated() if int(str(row["total_replicas"])) > 1]
         if many and not self._site.where.cluster:
-            message = f"{many[0]['table']} has {many[0]['total_replicas']} replicas, and an exchange changes one server."
+            message = (
+                f"{many[0]['table']} has {many[0]['total_replicas']} replicas, and an exchange changes one server."
+            )
             raise Rejected(f"{message} Nothing was done. Set `cluster`, so that all are changed.", code="replicas")
 
     def _replicated(self) -> Sequence[Mapping[str, object]]:
@@ -188,9 +190,12 @@ class ClickHouseCutover:
 
     def _writers(self) -> Iterator[str]:
         rows = self._site.client.rows(
-            f"SELECT user, count() AS n FROM {self._site.everywhere('system.processes')}"
-            " WHERE query_kind IN ('Insert', 'AsyncInsertFlush') AND (current_database = {live:String}"
-            " OR position(query, {live:String}) > 0) GROUP BY user ORDER BY user",
+            compose(
+                "SELECT user, count() AS n FROM <processes>"
+                " WHERE query_kind IN ('Insert', 'AsyncInsertFlush') AND (current_database = {live:String}"
+                " OR position(query, {live:String}) > 0) GROUP BY user ORDER BY user",
+                processes=self._site.everywhere("system.processes"),
+            ),
             {"live": self._site.live},
         )
         for row in rows:
@@ -254,21 +259,21 @@ class ClickHouseCutover:
 
     def _insert(self, copy: str, rows: Sequence[tuple[str, ...]]) -> None:
         values = ", ".join("(" + ", ".join(text(field) for field in row) + ")" for row in rows)
-        self._site.client.change(f"INSERT INTO {name(copy)}.{name(CUTOVER_TABLE)} VALUES {values}")
+        table = table_name(copy, CUTOVER_TABLE)
+        self._site.client.change(compose("INSERT INTO <table> VALUES <values>", table=table, values=values))
 
     def _label(self, copy: str, cutover_run: str) -> None:
         label = read_label(self._site.comment_of(copy))
         if label is None:
             raise Conflict(f"The database {copy} is not ours any more.")
         comment = replace(label, cutover=cutover_run).written()
-        self._site.client.change(
-            f"ALTER DATABASE {name(copy)}{self._site.on_cluster} MODIFY COMMENT {text(comment)}"
-        )
+        self._site.client.change(f"ALTER DATABASE {name(copy)}{self._site.on_cluster} MODIFY COMMENT {text(comment)}")
 
     def _noted(self, copy: str, cutover_run: str) -> Sequence[Mapping[str, object]]:
         if not any(table.name == CUTOVER_TABLE for table in self._site.tables(copy)):
             return []
-        sql = f"SELECT * FROM {name(copy)}.{name(CUTOVER_TABLE)} WHERE run = {{run:String}} ORDER BY table"
+        table = table_name(copy, CUTOVER_TABLE)
+        sql = compose("SELECT * FROM <table> WHERE run = {run:String} ORDER BY table", table=table)
         return self._site.client.rows(sql, {"run": cutover_run})
 
     def _pairs(self, copy: str, cutover_run: str) -> Sequence[TablePair]:

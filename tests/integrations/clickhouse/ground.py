@@ -57,7 +57,11 @@ class Ground:
     def task(self, run: str, backup: str = "one", *, drill: bool = False) -> RestoreTask:
         preview = self.engine().preview(RestorePoint(backup_id=backup), drill=drill)
         return RestoreTask(
-            run=run, store=f"prod/{self.database}", point=RestorePoint(backup_id=backup), drill=drill, facts=preview.facts
+            run=run,
+            store=f"prod/{self.database}",
+            point=RestorePoint(backup_id=backup),
+            drill=drill,
+            facts=preview.facts,
         )
 
     def restored(self, run: str, backup: str = "one", *, drill: bool = False) -> RestoreTask:
