@@ -31,6 +31,7 @@ from bot.integrations.clickhouse.client import ClickHouseClient, compose, name, 
 from bot.integrations.clickhouse.copies import ClickHouseCopies
 from bot.integrations.clickhouse.cutover import ClickHouseCutover
 from bot.integrations.clickhouse.inventory import ClickHouseInventory, newest_usable
+from bot.integrations.clickhouse.isolation import readable_by_outsider
 from bot.integrations.clickhouse.opened import BackupBroken, BackupReading
 from bot.integrations.clickhouse.operations import Operations
 from bot.integrations.clickhouse.replication import shards, unsettled_replicas
@@ -63,7 +64,7 @@ class ClickHouseEngine:
         self._reading = BackupReading(self._site)
         self._inventory = ClickHouseInventory(self._site, self._operations, self._reading)
         self._copies = ClickHouseCopies(self._site, self._operations)
-        self._cutover = ClickHouseCutover(self._site, self._copies)
+        self._cutover = ClickHouseCutover(self._site, self._copies.look)
         self._verification = ClickHouseVerification(self._site, self._reading, patient)
 
     def inventory(self) -> Inventory:
@@ -109,25 +110,7 @@ class ClickHouseEngine:
         return self._verification.verify(task, checks, report)
 
     def isolation_leak(self, task: RestoreTask) -> str:
-        """A user of production must not read the copy, and nothing in the copy may reach outside."""
-        copy = self._site.copy_name(task.short_run)
-        tables = self._site.tables(copy)
-        reaching = [one.name for one in tables if not one.holds_data and one.name not in OWN_TABLES]
-        reaching = [one for one in reaching if not one.startswith(".inner")]
-        if reaching:
-            return f"The copy has tables that read from or write to others: {', '.join(reaching)}."
-        where = self._site.where
-        user = where.outsider or "default"
-        outsider = ClickHouseClient(where.url, user=user, password=where.outsider_password, timeout=where.timeout)
-        for table in tables:
-            try:
-                outsider.value(compose("SELECT count() FROM <table>", table=table_name(copy, table.name)))
-            except Rejected as refused:
-                if refused.code == "no_entry":
-                    continue
-                return f"Whether the user {user} can read the copy could not be found out: {refused.message}"
-            return f"The user {user} can read {copy}.{table.name}."
-        return ""
+        return readable_by_outsider(self._site, self._site.copy_name(task.short_run))
 
     def copies(self) -> Sequence[Copy]:
         return self._copies.copies()

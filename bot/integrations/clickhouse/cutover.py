@@ -10,13 +10,12 @@ print of each table (its rows, and the last block of each partition), by which l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.core.backup import CopyState, CutoverPreview, CutoverState, CutoverStatus, Report, RestoreTask
+from bot.core.backup import CopyState, CopyStatus, CutoverPreview, CutoverState, CutoverStatus, Report, RestoreTask
 from bot.core.errors import Conflict, Rejected
 from bot.integrations.clickhouse.client import compose, name, table_name, text
-from bot.integrations.clickhouse.copies import ClickHouseCopies
 from bot.integrations.clickhouse.replication import unsettled_replicas
 from bot.integrations.clickhouse.site import (
     CUTOVER_TABLE,
@@ -43,13 +42,14 @@ class TablePair:
 class ClickHouseCutover:
     """Implements the cutover of `core.backup.CutoverEngine` for one store."""
 
-    def __init__(self, site: ClickHouseSite, copies: ClickHouseCopies) -> None:
+    def __init__(self, site: ClickHouseSite, look: Callable[[RestoreTask], CopyStatus]) -> None:
+        """`look`: how a copy stands."""
         self._site = site
-        self._copies = copies
+        self._look_at = look
 
     def preview(self, task: RestoreTask) -> CutoverPreview:
         copy = self._site.copy_name(task.short_run)
-        status = self._copies.look(task)
+        status = self._look_at(task)
         label = read_label(self._site.comment_of(copy))
         if label is not None and label.cutover:
             raise Rejected(f"{copy} was swapped with the live one already. Nothing was done.", code="is_live")
@@ -214,7 +214,7 @@ class ClickHouseCutover:
 
     def _note_pairs(self, task: RestoreTask, copy: str, cutover_run: str) -> Sequence[TablePair]:
         """Write down which table is whose, before anything is exchanged."""
-        if self._copies.look(task).state is not CopyState.RESTORED:
+        if self._look_at(task).state is not CopyState.RESTORED:
             raise Conflict("The copy is not complete any more. Nothing was done.")
         live, ours = self._tables(self._site.live), self._tables(copy)
         prints, prints_of_copy = self._prints(self._site.live), self._prints(copy)

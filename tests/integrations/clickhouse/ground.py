@@ -38,7 +38,7 @@ class Ground:
             **self.settings,
             **changed,
         }
-        parts = EngineParts(store=f"prod/{self.database}", now=self.now, pause=self._wait)
+        parts = EngineParts(store=f"prod/{self.database}", now=self.now, pause=self.wait)
         return ClickHouseEngine(ClickHouseSettings.model_validate(given), parts)
 
     def now(self) -> datetime:
@@ -77,5 +77,5 @@ class Ground:
     def copy(self, task: RestoreTask) -> str:
         return f"{self.database}_restore_{task.short_run}"
 
-    def _wait(self, much: timedelta) -> None:
+    def wait(self, much: timedelta) -> None:
         self.later += much
