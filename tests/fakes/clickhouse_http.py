@@ -155,7 +155,9 @@ class FakeClickHouse(StrictServer):
         return str(told["body"])
 
     def _told(self, statement: str, params: dict[str, str], database: str) -> dict[str, str]:
-        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         asked = {"sql": statement, "params": params, "database": database}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()

@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from bot.core.backup import Copy, CopyState, CopyStatus, RestoreTask
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
-from bot.integrations.clickhouse.client import name, text
+from bot.integrations.clickhouse.client import compose, name, text
 from bot.integrations.clickhouse.operations import Operation, Operations
 from bot.integrations.clickhouse.site import (
     ClickHouseSite,
@@ -113,8 +113,11 @@ class ClickHouseCopies:
 
     def _refuse_filled(self, copy: str) -> None:
         rows = self._site.client.rows(
-            f"SELECT hostName() AS host, count() AS n FROM {self._site.everywhere('system.tables')}"
-            " WHERE database = {copy:String} GROUP BY host HAVING n > 0 ORDER BY host",
+            compose(
+                "SELECT hostName() AS host, count() AS n FROM <tables>"
+                " WHERE database = {copy:String} GROUP BY host HAVING n > 0 ORDER BY host",
+                tables=self._site.everywhere("system.tables"),
+            ),
             {"copy": copy},
         )
         if rows:
