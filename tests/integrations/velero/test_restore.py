@@ -9,7 +9,8 @@ import pytest
 
 from bot.core.backup import Check, CopyState, RestorePoint
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
-from tests.integrations.velero.ground import COPY, DB, GB, HOME, RUN, Ground
+from tests.fakes.kubernetes_velero import HOME
+from tests.integrations.velero.ground import COPY, DB, GB, RUN, Ground
 
 
 def _posts(ground: Ground, plural: str) -> int:
@@ -94,7 +95,7 @@ def test_an_address_that_never_answers_proves_no_isolation(ground: Ground) -> No
     ground.network.answers.clear()
     task = ground.task()
 
-    with pytest.raises(Rejected, match="does not answer a pod in namespace .* even without a NetworkPolicy"):
+    with pytest.raises(Rejected, match=r"does not answer a pod in namespace .* even without a NetworkPolicy"):
         ground.engine.begin(task)
 
     assert ground.engine.copies() == []
