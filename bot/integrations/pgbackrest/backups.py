@@ -38,11 +38,11 @@ from bot.integrations.pgbackrest.course import Course
 from bot.integrations.pgbackrest.info import ListedBackup
 from bot.integrations.pgbackrest.judging import Findings, judge
 from bot.integrations.pgbackrest.planning import Choice
-from bot.integrations.pgbackrest.primary import PrimaryFacts, ask
 from bot.integrations.pgbackrest.repository import Repository
 from bot.integrations.pgbackrest.settings import PgBackRestSettings
 from bot.integrations.postgres.checks import verify_postgres
 from bot.integrations.postgres.connection import PostgresConnection, PostgresServer
+from bot.integrations.postgres.primary import PrimaryFacts, ask
 from bot.lib.text import spell_moment
 
 _STATEMENT = timedelta(hours=6)
@@ -107,8 +107,8 @@ class PgBackRestEngine:
         choice = planning.choose(point, found, inventory.window, self._parts.now())
         listed = choice.backup
         cluster = found.stanza.clusters[listed.cluster]
-        self._refuse_incomplete(listed.label, listed.references)
         self._refuse_place(folder, found.primary, drill=drill)
+        self._refuse_incomplete(listed.label, listed.references)
         version = cluster.version
         self._refuse_missing_programs(version)
         size = listed.size or 0

@@ -14,8 +14,8 @@ from functools import cached_property
 
 from bot.core.backup import Backup, Continuity, Inventory, Window
 from bot.integrations.pgbackrest.info import NO_BACKUPS, ListedBackup, Stanza
-from bot.integrations.pgbackrest.primary import PrimaryFacts
 from bot.integrations.pgbackrest.wal import Archive, Gap
+from bot.integrations.postgres.primary import PrimaryFacts
 from bot.lib.text import spell_moment
 
 

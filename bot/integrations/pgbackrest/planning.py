@@ -39,13 +39,13 @@ def kind_of(point: RestorePoint) -> str:
 
 def choose(point: RestorePoint, found: Findings, window: Window | None, now: datetime) -> Choice:
     """Raises `Rejected`: nothing such can be restored; with what can."""
-    if not found.usable:
+    if point.backup_id:
+        listed = _named(point.backup_id, found)
+    elif not found.usable:
         raise Rejected(
             f"No backup of this stanza can be restored{_why_newest(found)}. Nothing was done. Make one: backup.",
             code="no_backup",
         )
-    if point.backup_id:
-        listed = _named(point.backup_id, found)
     elif point.at is not None:
         listed = _before(point.at, found, window, now)
     else:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from bot.core.errors import Rejected
-from bot.integrations.postgres.connection import PostgresServer
+from bot.integrations.pgbackrest.wal import Archive
+from bot.integrations.postgres.connection import PostgresConnection, PostgresServer
 
 _ARCHIVED_WITHIN = timedelta(minutes=2)
 _LOOK_EVERY = timedelta(seconds=1)
@@ -34,8 +35,7 @@ def write(
         )
         connection.change("DELETE FROM vakhta.sentinels WHERE written_at < now() - interval '90 days'")
         connection.change("INSERT INTO vakhta.sentinels (token) VALUES (%s) ON CONFLICT DO NOTHING", [token])
-        segment = str(connection.value("SELECT pg_walfile_name(pg_current_wal_insert_lsn())"))
-        connection.change("SELECT pg_switch_wal()")
+        segment = _ended_segment(connection)
         until = now() + _ARCHIVED_WITHIN
         while not connection.value(
             "SELECT coalesce(last_archived_wal, '') ~ '^[0-9A-F]{24}$' AND last_archived_wal >= %s"
@@ -49,6 +49,21 @@ def write(
                     code="not_archived",
                 )
             pause(_LOOK_EVERY)
+
+
+def _ended_segment(connection: PostgresConnection) -> str:
+    """End the segment that is written; the name of the last one that has ended.
+
+    The trap: where nothing was written since the last switch, pg_switch_wal does nothing and returns the start of a
+    segment that will not be archived for a long time.
+    """
+    [(lsn, timeline, size)] = connection.rows(
+        "SELECT pg_switch_wal()::text, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),"
+        " pg_size_bytes(current_setting('wal_segment_size'))"
+    )
+    high, _, low = str(lsn).partition("/")
+    place = (int(high, 16) << 32) + int(low, 16)
+    return Archive(size=int(size)).name(int(str(timeline), 16), (place - 1) // int(size))
 
 
 def read(server: PostgresServer) -> Mapping[str, datetime]:
