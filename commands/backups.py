@@ -35,7 +35,7 @@ _MANUAL = Manual(
 @dataclass(frozen=True)
 class BackupsAction:
     verb: str = "backups"
-    usage: str = "backups [store]"
+    usage: str = "backups [<store>]"
     summary: str = "show what could be restored, and the last drills"
     manual: Manual = _MANUAL
     args: type[BackupsArgs] = BackupsArgs

@@ -17,7 +17,7 @@ from bot.core.backup import BackupStore, BackupTaker, CopyState
 from bot.core.errors import OutcomeUnknown
 from bot.core.plan import Outcome, Plan, Result
 from bot.lib.failpoints import failpoint
-from bot.lib.text import spell_duration
+from bot.lib.text import spell_briefly
 
 #: How long it may take; else twice the promised RTO.
 _AT_LEAST = timedelta(hours=6)
@@ -31,9 +31,9 @@ def plan(name: str, tools: Tools) -> Plan:
     newest = usable[0] if usable else None
     moving = []
     if newest is not None:
-        moving.append(f"the newest usable one, {newest.id}, is {spell_duration(tools.now() - newest.data_at)} old")
+        moving.append(f"the newest usable one, {newest.id}, is {spell_briefly(tools.now() - newest.data_at)} old")
         if newest.duration is not None:
-            moving.append(f"it took {spell_duration(newest.duration)}")
+            moving.append(f"it took {spell_briefly(newest.duration)}")
     return Plan(
         target=store.name,
         effect=(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from bot.backups import copy_row, places, restore_plan
+from bot.backups import copy_row, places, reports, restore_plan
 from bot.backups.restore_plan import RestoreFacts, RestoreRequest
 from bot.backups.restore_points import spell_exactly
 from bot.backups.waiting import Reporter, Waited, wait_for
@@ -45,7 +45,7 @@ def run(asked: RestoreRequest, planned: Plan, run: str, tools: Tools) -> Outcome
     name = found.preview.copy_name.replace("{run}", task.short_run)
     record = copy_row.put(RestoreRecord(task=task, began_at=tools.now(), name=name), tools)
     failpoint("restore.stored")
-    records = places.backups_of(tools).records
+    records = reports.backups_of(tools).records
     stopped = records.ask_abort(found.store.name, f"{found.store.name} is restored by run {task.short_run}")
     try:
         copy_row.check_ours(record, tools)  # Right before the call: its process may have been frozen until now.

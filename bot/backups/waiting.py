@@ -16,7 +16,7 @@ from threading import Thread
 from bot.core.action import Tools
 from bot.core.backup import CopyState, CopyStatus, Report
 from bot.core.errors import OutcomeUnknown, Rejected
-from bot.lib.text import spell_duration
+from bot.lib.text import spell_briefly, spell_duration
 
 #: Seconds between two reports: a chat allows few edits of one message.
 REPORT_EVERY_S = 10.0
@@ -28,7 +28,6 @@ _INVISIBLE = timedelta(minutes=2)
 _WEIGHT = 0.2
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _K = 1000
-_MINUTE_S = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +69,9 @@ class Pace:
             parts.append(self._spell_bytes(status))
         still = timedelta(seconds=now - (self._moved if self._moved is not None else now))
         if status.bytes_done is not None and still >= _STALLED_AFTER:
-            parts.append(f"no bytes for {_roughly(still)}")
+            parts.append(f"no bytes for {spell_briefly(still)}")
         elif left := self._left(status):
-            parts.append(f"about {_roughly(left)} left")
+            parts.append(f"about {spell_briefly(left)} left")
         if status.phase and status.message:
             parts.append(status.message.rstrip("."))
         return ", ".join(parts)
@@ -202,9 +201,3 @@ def _described(status: CopyStatus, pace: Pace, now: float) -> str:
     if status.state is CopyState.ABSENT:
         return status.message or "not seen yet"
     return pace.describe(replace(status, message=status.message), now)
-
-
-def _roughly(long: timedelta) -> str:
-    """Whole minutes from one minute on."""
-    seconds = int(long.total_seconds())
-    return spell_duration(timedelta(seconds=seconds if seconds < _MINUTE_S else seconds // _MINUTE_S * _MINUTE_S))

@@ -43,7 +43,7 @@ class WalOut(BaseModel):
     gap: str
 
 
-class DrillOut(BaseModel):
+class StoreDrillOut(BaseModel):
     """One drill: how it ended, how long it took to be usable, and how old its data was."""
 
     run: str
@@ -77,7 +77,7 @@ class StoreOut(BaseModel):
     rto_p50_s: float | None
     rto_p95_s: float | None
     drill_due_at: datetime | None
-    drills: list[DrillOut] = Field(description="The newest first; at most 12.")
+    drills: list[StoreDrillOut] = Field(description="The newest first; at most 12.")
 
 
 class StoresOut(BaseModel):
@@ -141,9 +141,9 @@ def _wal(report: StoreReport) -> WalOut | None:
     return None if log is None else WalOut(ok_until=log.ok_until, gap=log.gap)
 
 
-def _drills(drills: Sequence[Drill]) -> list[DrillOut]:
+def _drills(drills: Sequence[Drill]) -> list[StoreDrillOut]:
     return [
-        DrillOut(
+        StoreDrillOut(
             run=one.run,
             began_at=one.began_at,
             result=one.result,
