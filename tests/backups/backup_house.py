@@ -74,6 +74,17 @@ class BackupHouse:
             backups=HeldBackups(stores={STORE: self.store}, records=self.records),
         )
         house.settle(PEOPLE)
+        posted = house.reports.progress
+
+        def progress(run: Run, command: str, message: str, lease: timedelta) -> None:
+            self.progress.append((self.elapsed(), message))
+            posted(run, command, message, lease)
+
+        house.reports.progress = progress  # type: ignore[method-assign]
+
+    def reports(self) -> list[str]:
+        """What was told of the progress of runs."""
+        return [said for _, said in self.progress]
 
     def pause(self, much: timedelta) -> None:
         self.house.clock.at += much
