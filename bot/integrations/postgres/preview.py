@@ -56,7 +56,7 @@ def preview_restore(parts: PreviewParts, archive: Archive, backup: Backup, *, dr
         identifier = databases.system_identifier(target)
         missing = _missing(target, needs)
         size = _live_size(target, parts.database)
-        free = _free(target, parts.target)
+        free = _free(target, parts.target, parts.database)
     live = _Live.read(parts, backup.data_at)
     name = databases.copy_name(parts.database, _PLACE, drill=drill).removesuffix(_PLACE) + "{run}"
     owners = not drill and not missing.roles
@@ -177,15 +177,14 @@ def _writers(connection: PostgresConnection, database: str) -> Iterator[str]:
         yield f"connected to the live one: {user} ({application}), {count} connections"
 
 
-def _free(target: PostgresConnection, server: PostgresServer) -> int | None:
-    """Of the disk of its data, where that is on this machine and may be read; no SQL tells it."""
+def _free(target: PostgresConnection, server: PostgresServer, live: str) -> int | None:
+    """Of the disk of the copy, where that is on this machine and may be read; no SQL tells it."""
     if server.name.rpartition(":")[0] not in _LOOPBACK:
         return None
-    rows = target.rows("SELECT setting FROM pg_settings WHERE name = 'data_directory'")
-    if not rows:
-        return None
+    place = target.value("SELECT pg_tablespace_location(dattablespace) FROM pg_database WHERE datname = %s", [live])
+    place = place or target.value("SELECT setting FROM pg_settings WHERE name = 'data_directory'")
     try:
-        return shutil.disk_usage(Path(rows[0][0])).free
+        return shutil.disk_usage(Path(place)).free if place else None
     except OSError:
         return None
 
