@@ -40,7 +40,7 @@ _FAST = (
 
 def why_not() -> str:
     """What is missing, "" when nothing is."""
-    if programs_folder() is None:
+    if _programs() is None:
         return f"not installed: postgres and initdb under {_INSTALLED} (Debian package postgresql)"
     return "" if os.geteuid() or _unprivileged() else "PostgreSQL does not run as root, and there is no user to run it"
 
@@ -128,7 +128,7 @@ class Postgres:
                 yield
 
     def _start(self, user: pwd.struct_passwd | None) -> None:
-        programs = programs_folder()
+        programs = _programs()
         assert programs is not None, why_not()
         cluster, log = self._place / "cluster", self._place / "log"
         who = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
@@ -170,7 +170,7 @@ class Postgres:
         )
 
 
-def programs_folder() -> Path | None:
+def _programs() -> Path | None:
     """Where the newest installed version has its programs."""
     found = [path.parent for path in _INSTALLED.glob("*/bin/postgres") if (path.parent / "initdb").exists()]
     return max(found, key=lambda path: float(path.parent.name)) if found else None

@@ -18,7 +18,7 @@ from bot.app.bot import Bot
 from bot.config.settings import load_settings
 from bot.core.request import Principal, Request
 from tests.docs.papers import ROOT
-from tests.postgres import Postgres, programs_folder
+from tests.postgres import Postgres, _programs
 
 pytestmark = [pytest.mark.waits]
 
@@ -50,7 +50,7 @@ class OwnDatabase:
         return [self._run(one, also) for one in commands]
 
     def _run(self, command: str, also: dict[str, str]) -> int:
-        path = os.pathsep.join([str(Path(sys.executable).parent), str(programs_folder() or ""), os.environ["PATH"]])
+        path = os.pathsep.join([str(Path(sys.executable).parent), str(_programs() or ""), os.environ["PATH"]])
         done = subprocess.run(
             ["bash", "-euc", command],
             env={"PATH": path, "HOME": str(self.place), **self.env, **also},
