@@ -13,7 +13,7 @@ import pytest
 
 from bot.access.policy import Role, Rule
 from bot.core.backup import BackupReader, BackupRecords, BackupStore, Check, RestoreRecord
-from bot.core.request import Reply
+from bot.core.request import Principal, Reply
 from bot.store import runs
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.runs import Run
@@ -116,10 +116,10 @@ class BackupHouse:
         assert reply.ok, reply.text
         return self.last_run()
 
-    def dies(self, shown: Reply, place: str, name: str = STORE) -> None:
+    def dies(self, shown: Reply, place: str, name: str = STORE, *, by: Principal = CY) -> None:
         """Approved; the process dies at that place of its run."""
         self.world.dies_at = place
-        self.house.says(f"yes {handle(shown.text).split()[0]} {name}".strip(), by=CY, spot=SPOT)
+        self.house.says(f"yes {handle(shown.text).split()[0]} {name}".strip(), by=by, spot=SPOT)
         until(lambda: not self.house.runs._workers.running(), f"{place} is reached")
         assert self.world.dies_at == "", f"{place} was not reached"
 
