@@ -169,7 +169,7 @@ def test_a_refusal_before_the_swap_leaves_everything_as_it_was(bh: BackupHouse, 
 
     assert run.state == "failed"
     assert (
-        run.message == "prod/orders-db is as it was: nothing was swapped. a standby follows orders. Nothing was done."
+        run.message == "prod/orders-db is as it was: nothing was swapped. A standby follows it. Nothing was done."
     )
 
 
