@@ -85,12 +85,15 @@ def build_backups(
     settings: Settings, records: BackupRecords, now: Callable[[], datetime], make: MakeEngine | None = None
 ) -> ConfiguredBackups | None:
     """Builds all stores of the settings; None where they have none. `make`: by default as the settings say."""
+    return ConfiguredBackups(build_stores(settings, now, make), records) if settings.backups.stores else None
+
+
+def build_stores(
+    settings: Settings, now: Callable[[], datetime], make: MakeEngine | None = None
+) -> Mapping[str, BackupStore]:
+    """Builds the stores by name; the engine of each when it is asked for."""
     sections = {one.name: one for one in settings.backups.stores}
-    if not sections:
-        return None
-    return ConfiguredBackups(
-        ConfiguredStores(sections, make or partial(_make_engine, _clusters(settings), now)), records
-    )
+    return ConfiguredStores(sections, make or partial(_make_engine, _clusters(settings), now))
 
 
 def build_freshness(settings: Settings, backups: Backups, store: Store, take: Take, meters: Metrics) -> Freshness:

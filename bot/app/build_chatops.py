@@ -99,10 +99,7 @@ def build_chatops(
     registry = _build_registry(settings, channels, tools)
     linking = build_account_linking(settings, channels)
     names = partial(known_names, build_people(settings), _services(settings), stores=_stores(settings))
-    authorizer = replace(
-        _build_authorizer(settings, linking, names, channels),
-        scheduled_rule=partial(scheduled_rule, tools.backups.stores if tools.backups else {}),
-    )
+    authorizer = _build_authorizer(settings, linking, names, channels, tools.backups)
     break_glass = _build_break_glass(settings, authorizer, subscriptions)
     gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
     reports = RunReports(store, {name: one for name, one in channels.items() if isinstance(one, Messenger)})
@@ -241,6 +238,7 @@ def _build_authorizer(
     linking: AccountLinking,
     names: Callable[[Request], KnownNames],
     channels: Mapping[str, ChannelFacts],
+    backups: Backups | None,
 ) -> Authorizer:
     return Authorizer(
         policy=build_policy(settings),
@@ -248,6 +246,7 @@ def _build_authorizer(
         environments={one.name: one.environment for one in settings.services},
         stores=_stores(settings),
         name_lookup=names,
+        scheduled_rule=partial(scheduled_rule, backups.stores if backups else {}),
         pagers=frozenset(name for name, channel in channels.items() if channel.pages),
         external_policy=None
         if settings.opa is None

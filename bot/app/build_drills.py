@@ -12,7 +12,8 @@ from bot.backups import drill_tick, reaper
 from bot.backups.drill_tick import DrillTick
 from bot.backups.reaper import Reaper
 from bot.core.alert import Alert, AlertBatch
-from bot.core.backup import BackupStore
+from bot.core.backup import BackupStore, Drill
+from bot.lib.metrics import Metrics
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.engine import Store
 
@@ -20,7 +21,7 @@ from bot.store.engine import Store
 Tick = tuple[Callable[[], object], int]
 
 
-def drill_ticks(store: Store, chatops: ChatOps, take: Take) -> tuple[Tick, ...]:
+def drill_ticks(store: Store, chatops: ChatOps, take: Take, meters: Metrics) -> tuple[Tick, ...]:
     """None without a store of backups. Each kind of work has a thread: engines are asked, and may not answer."""
     if chatops.backups is None:
         return ()
@@ -34,6 +35,7 @@ def drill_ticks(store: Store, chatops: ChatOps, take: Take) -> tuple[Tick, ...]:
         take=give,
         firing=firing,
         messengers=chatops.messengers,
+        observe=partial(_count, meters),
     )
     reaps = Reaper(records=records, now=store.now, take=give, firing=firing)
     return (
@@ -50,6 +52,10 @@ def _each(work: Callable[[BackupStore], object], stores: Mapping[str, BackupStor
 
 def _one(work: Callable[[BackupStore], object], stores: Mapping[str, BackupStore], name: str) -> None:
     work(stores[name])
+
+
+def _count(meters: Metrics, drill: Drill) -> None:
+    meters.drills_total.labels(drill.store, str(drill.result)).inc()
 
 
 def _give(take: Take, batch: AlertBatch) -> None:

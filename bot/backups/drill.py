@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from bot.backups.beside import Beside
 from bot.backups.drill_course import TEARDOWN, Course, DrillEnded
-from bot.backups.drill_plan import BACKUP, drilled, newest_usable, point_of, refuse_busy, refuse_no_room
+from bot.backups.drill_plan import BACKUP, drilled, newest_usable, point_of, refuse_busy, refuse_unfit
 from bot.backups.drill_schedule import due
 from bot.backups.ownership import tear_down
 from bot.backups.reports import backups_of
@@ -79,7 +79,7 @@ def run(name: str, plan: Plan, run_id: str, tools: Tools) -> Outcome:
         expires_at=began_at + store.drill.at_most + EXPIRES_AFTER,
         facts=preview.facts,
     )
-    copy = preview.copy_name.format(run=task.short_run)
+    copy = preview.copy_name.replace("{run}", task.short_run)
     backups.records.put_restore(RestoreRecord(task=task, began_at=began_at, name=copy))
     course = _course(store, engine, task, drill, tools)
     course.put(drill)
@@ -163,7 +163,7 @@ def _found_again(
     newest_usable(store, replace(inventory, backups=(backup,)), tools.now() + store.rto)
     point = point_of(backup, inventory)
     preview = engine.preview(point, drill=True)
-    refuse_no_room(store, preview)
+    refuse_unfit(store, preview)
     for key, value in preview.preconditions.items():
         if plan.preconditions.get(key) != value:
             raise Conflict(f"{key}: {plan.preconditions.get(key, 'nothing')} -> {value}")

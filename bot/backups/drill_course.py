@@ -32,8 +32,8 @@ from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.lib.text import spell_duration
 
 RESTORE, VERIFY, HYDRATE, TEARDOWN = "restore", "verify", "hydrate", "teardown"
-#: An engine that reads all data for the first time says so: with this word its phase, or its report, begins.
-_HYDRATING = "hydrat"
+#: An engine that reads all data for the first time says so: with one of these its phase, or its report, begins.
+_HYDRATING = ("hydrat", "reading")
 #: A copy that was asked for without an answer, and does not appear for so long, was never begun.
 _APPEARS_WITHIN = timedelta(minutes=10)
 

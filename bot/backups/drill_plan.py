@@ -26,6 +26,8 @@ from bot.core.plan import Plan
 from bot.lib.text import spell_duration, spell_moment
 
 BACKUP = "backup"
+#: The method of a copy that shares the live one's storage. An engine says it in `RestorePreview.facts["method"]`.
+CLONE = "clone"
 #: Rows that are read for the estimate.
 _RECENT = 20
 
@@ -54,7 +56,7 @@ def plan(name: str, tools: Tools) -> Plan:
     backup = newest_usable(store, inventory, tools.now() + store.rto)
     preview = engine.preview(point_of(backup, inventory), drill=True)
     size = preview.size_bytes if preview.size_bytes is not None else backup.size_bytes
-    refuse_no_room(store, preview)
+    refuse_unfit(store, preview)
     return Plan(
         target=name,
         effect=tuple(_effect(store, backup, preview)),
@@ -125,7 +127,14 @@ def refuse_busy(store: BackupStore, backups: Backups, run: str = "", began_at: d
                 raise Rejected(message, code="drill_goes_on", status=409)
 
 
-def refuse_no_room(store: BackupStore, preview: RestorePreview) -> None:
+def refuse_unfit(store: BackupStore, preview: RestorePreview) -> None:
+    """Raises `Rejected` where there is no room for the copy, or where it would prove nothing."""
+    if preview.facts.get("method") == CLONE:
+        message = (
+            f"A drill of {store.name} would clone the live data, which reads no backup and proves none. Nothing was"
+            " done. Let its engine make full copies."
+        )
+        raise Rejected(message, code="proves_nothing", status=409)
     if preview.needs_bytes is None or preview.free_bytes is None or preview.needs_bytes <= preview.free_bytes:
         return
     message = (
@@ -142,7 +151,7 @@ def _effect(store: BackupStore, backup: Backup, preview: RestorePreview) -> list
     effect = [
         (
             f"{backup.id} of {store.name} (data of {spell_moment(backup.data_at)}{sized}) is restored into scratch:"
-            f" {preview.copy_name.format(run='<run>')}"
+            f" {preview.copy_name.replace('{run}', '<run>')}"
         ),
         "the copy is isolated first, and has to fail to connect to anything",
         f"it is checked: the checks of {store.engine.title}, and {checks}",

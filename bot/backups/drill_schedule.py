@@ -19,7 +19,8 @@ from bot.core.backup import BackupStore, Drill, DrillResult, DrillRules
 from bot.lib.text import spell
 from bot.lib.time_windows import Opening, has_no_end, open_until, openings
 
-#: A local time moves by so much, clock changes included, without a drill becoming due an opening earlier.
+#: A local time moves by so much, clock changes included, without a drill becoming due an opening earlier; and a row
+#: that is further in the time to come was written by a clock that was wrong.
 _TOLERANCE = timedelta(hours=2)
 #: Stores begin at moments of their own within this, and within the first half of an opening.
 _SPREAD = timedelta(minutes=30)
@@ -52,6 +53,7 @@ def due(store: str, rules: DrillRules, drills: Sequence[Drill], *, since: dateti
     """
     if not rules.every:
         return NOTHING
+    drills = [one for one in drills if one.began_at <= now + _TOLERANCE]  # else a clock that was ahead holds them up
     if not rules.during or _never_closes(rules, now):
         return _due_any_time(store, rules, drills, since=since, now=now)
     counted = next((one.began_at for one in drills if one.result not in _SAYS_NOTHING), None)

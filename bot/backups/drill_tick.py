@@ -67,7 +67,7 @@ class DrillTick:
             return
         now = self.now()
         newest = max(self.records.sentinels(store.name).values(), default=None)
-        if newest is not None and now - newest < sentinel.interval(store):
+        if newest is not None and abs(now - newest) < sentinel.interval(store):
             return
         try:
             write_sentinel(store, self.records, sentinel.token_of(store.name, now), self.now)
@@ -81,7 +81,7 @@ class DrillTick:
             reason = self._refused.pop(store.name, "No drill began in its window; the bot was down, or held up.")
             self.records.put_drill(missed_drill(store, wanted.missed, reason))
         asked = self._asked.get(store.name)
-        if wanted.begin and (asked is None or now - asked >= _AGAIN_AFTER):
+        if wanted.begin and (asked is None or abs(now - asked) >= _AGAIN_AFTER):
             self._asked[store.name] = now
             reply = self.begin(f"drill {store.name}", "its time has come")
             if not reply.ok:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from math import ceil
 from statistics import median
 
+from bot.backups import drill_schedule
 from bot.backups.broken_engine import BrokenEngine
 from bot.core.backup import Backup, BackupStore, Drill, DrillResult, Inventory, Restorer, StoreLook
 from bot.lib.text import spell_briefly, spell_duration, spell_moment
@@ -344,11 +345,9 @@ def _of_drills(
 
 
 def _drill_due_at(store: BackupStore, drills: Sequence[Drill], now: datetime) -> datetime | None:
-    """When the next one is due; in its window it begins as soon after that as the window opens."""
-    if not store.drill.every:
-        return None
-    last = next((one for one in drills if one.result in (DrillResult.PASSED, DrillResult.RUNNING)), None)
-    return now if last is None else last.began_at + store.drill.every
+    """When the next drill begins by itself."""
+    due = drill_schedule.due(store.name, store.drill, drills, since=now, now=now)
+    return now if due.begin else due.next_at
 
 
 def _verdict(findings: Iterable[Finding], *, known: bool) -> Verdict:

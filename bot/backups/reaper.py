@@ -72,7 +72,7 @@ class Reaper:
         """Remove the copies of one run, if it is over; returns what is left that should not be."""
         record = self._record(copies[0].run)
         if record is None or not record.task.drill:
-            return [f"{one.name} (its run is not known here)" for one in copies if self._is_old(one)]
+            return [f"{one.name} (not of a drill that is known here)" for one in copies if self._is_old(one)]
         if record.task.store != store.name:
             return []  # of another store on the same engine
         ended = drill is None or drill.finished_at is not None

@@ -215,10 +215,11 @@ class Dispatcher:
         action = self._registry.action(verb)
         args = parser.parse(action.args, rest, None, action.usage)
         with self._store.begin() as tx:
-            decision = self._authorizer.decide_scheduled(tx, request, verb, action.target(args), reason)
+            target = target_of(tx.sql, action, args)
+            decision = self._authorizer.decide_scheduled(tx, request, verb, target, reason)
         if not decision.allowed:
             raise Rejected(denied(decision), code="denied", status=403)
-        return PlanStep(action=action, args=args, request=request, decision=decision)
+        return PlanStep(action=action, args=args, request=request, decision=decision, target=target)
 
     def _continue(self, step: NextStep, request: Request) -> Reply:
         """The steps outside of the request's transaction."""

@@ -25,6 +25,7 @@ class EngineEntry:
     engine: str
     runs_programs: bool = False  #: the key `run` of a store means something
     only_reads: bool = False  #: it restores nothing, so no drill can be made
+    in_cluster: bool = False  #: the key `cluster` of `where` is a name under `clusters`
 
 
 ENGINES: Mapping[str, EngineEntry] = {
@@ -53,6 +54,7 @@ ENGINES: Mapping[str, EngineEntry] = {
     "cnpg": EngineEntry(
         settings=f"{_IN}.cloudnativepg.settings:CloudNativePgSettings",
         engine=f"{_IN}.cloudnativepg.backups:CloudNativePgEngine",
+        in_cluster=True,
     ),
     "rds": EngineEntry(settings=f"{_IN}.aws.settings:RdsSettings", engine=f"{_IN}.aws.rds:RdsEngine"),
     "aws-backup": EngineEntry(
@@ -72,7 +74,7 @@ ENGINES: Mapping[str, EngineEntry] = {
         settings=f"{_IN}.redis.settings:RedisSettings", engine=f"{_IN}.redis.backups:RedisEngine", runs_programs=True
     ),
     "velero": EngineEntry(
-        settings=f"{_IN}.velero.settings:VeleroSettings", engine=f"{_IN}.velero.backups:VeleroEngine"
+        settings=f"{_IN}.velero.settings:VeleroSettings", engine=f"{_IN}.velero.backups:VeleroEngine", in_cluster=True
     ),
 }
 
@@ -80,7 +82,7 @@ ENGINES: Mapping[str, EngineEntry] = {
 def section_class(word: object) -> type[Section] | None:
     """The class of `where` of that engine; None for a word that names none."""
     entry = ENGINES.get(word) if isinstance(word, str) else None
-    found = None if entry is None else _loaded(entry.settings)
+    found = None if entry is None or not _is_there(entry.engine) else _loaded(entry.settings)
     return found if isinstance(found, type) and issubclass(found, Section) else None
 
 
@@ -93,7 +95,7 @@ def engine_class(word: str) -> type:
 
 def words() -> tuple[str, ...]:
     """The words of all engines."""
-    return tuple(word for word, entry in ENGINES.items() if _is_there(entry.settings))
+    return tuple(word for word in ENGINES if section_class(word) is not None)
 
 
 @cache
@@ -107,4 +109,4 @@ def _is_there(path: str) -> bool:
 
 def _loaded(path: str) -> object:
     module, _, name = path.partition(":")
-    return getattr(import_module(module), name) if _is_there(path) else None
+    return getattr(import_module(module), name, None) if _is_there(path) else None

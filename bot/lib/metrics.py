@@ -117,10 +117,15 @@ class Metrics:
         self.restore_seconds = self._gauge(
             "restore_seconds", "Median time to usable data over the drills that passed.", "store"
         )
+        self.drills_total = self._counter("drills_total", "Drills that ended, missed ones included.", "store", "result")
         self.drill_passed = self._gauge("drill_passed", "1 when the last drill passed.", "store")
         self.drill_age_seconds = self._gauge("drill_age_seconds", "Time since the last drill that passed.", "store")
         self.drill_rpo_seconds = self._gauge("drill_rpo_seconds", "RPO that the last passed drill measured.", "store")
         self.drill_rto_seconds = self._gauge("drill_rto_seconds", "RTO that the last passed drill measured.", "store")
+
+        self.disaster_plan_timestamp_seconds = self._gauge(
+            "disaster_plan_timestamp_seconds", "When this process last wrote the plan for a disaster; 0: not yet."
+        )
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"vakhta_{name}", help_text, labels, registry=self.registry)

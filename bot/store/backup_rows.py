@@ -12,6 +12,7 @@ import msgspec
 from bot.core.backup import Drill, DrillResult, RestoreRecord, RestoreState, StoreLook
 from bot.core.errors import Rejected
 from bot.store.engine import Store
+from bot.store.sql import Sql
 from bot.store.times import micros
 
 _Row = TypeVar("_Row", RestoreRecord, Drill, StoreLook)
@@ -77,10 +78,7 @@ class StoredBackupRecords:
 
     def list_drills(self, store: str, limit: int = 20) -> Sequence[Drill]:
         with self._store.read() as reading:
-            rows = reading.sql.rows(
-                "SELECT body FROM drill WHERE store = ? ORDER BY began_at DESC, run LIMIT ?", store, limit
-            )
-        return [_read(row[0], Drill) for row in rows]
+            return drills(reading.sql, store, limit)
 
     def ask_abort(self, store: str, reason: str) -> str:
         with self._store.begin() as tx:
@@ -146,6 +144,14 @@ class StoredBackupRecords:
         with self._store.read() as reading:
             body = reading.sql.scalar("SELECT body FROM store_look WHERE store = ?", store)
         return None if body is None else _read(body, StoreLook)
+
+
+def drills(sql: Sql, store: str, limit: int) -> list[Drill]:
+    """The newest first. `store`: "" for all."""
+    rows = sql.rows(
+        "SELECT body FROM drill WHERE (? = '' OR store = ?) ORDER BY began_at DESC, run LIMIT ?", store, store, limit
+    )
+    return [_read(row[0], Drill) for row in rows]
 
 
 def _written(row: RestoreRecord | Drill | StoreLook) -> str:

@@ -45,6 +45,8 @@ break-glass no      no      no     yes       no       yes   no      no       yes
 cordon     no       no      no     no        no       not   no      no       not   no
 cutback    no       no      no     no        no       not   no      no       not   no
 cutover    no       no      no     no        no       not   no      no       not   no
+dr         no       no      not    not       not      not   not     not      not   not
+drill      no       no      no     no        no       not   no      no       not   no
 glass      no       no      yes    yes       yes      yes   yes     yes      yes   yes
 help       no       yes     yes    yes       yes      yes   yes     yes      yes   yes
 home       no       no      yes    yes       yes      yes   yes     yes      yes   yes
@@ -97,6 +99,8 @@ SAID: dict[str, str] = {
     "cordon": "cordon main/node-1",
     "cutback": "cutback {run}",
     "cutover": "cutover {run}",
+    "dr": "dr prod/orders",
+    "drill": "drill prod/orders",
     "glass": "glass",
     "help": "help",
     "home": "home",

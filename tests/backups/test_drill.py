@@ -50,10 +50,10 @@ def test_each_phase_has_its_time_and_the_teardown_is_no_part_of_the_rto(ground: 
     ground.drill()
 
     row = ground.row()
-    assert [one.name for one in row.phases] == ["restore", "hydrate", "verify", "teardown"]
+    assert [one.name for one in row.phases] == ["restore", "hydrate", "verify", "hydrate", "teardown"]
     assert all(one.end is not None for one in row.phases)
     assert row.phases[1].size_bytes == 10_000_000_000
-    assert row.rto == row.phases[3].start - row.began_at
+    assert row.rto == row.phases[4].start - row.began_at
 
 
 def test_a_plan_says_from_which_backup_and_that_it_is_scratch_and_what_it_rests_on(ground: DrillGround) -> None:
@@ -307,6 +307,27 @@ def test_a_store_that_cannot_be_drilled_is_refused_with_a_reason(ground: DrillGr
     ground.world.backups[0] = replace(ground.world.backups[0], problem="the archive is truncated")
     with pytest.raises(Rejected, match=r"has no usable backup\. The newest, b1: the archive is truncated"):
         ground.plan()
+
+
+def test_a_clone_of_the_live_data_proves_no_backup(ground: DrillGround, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = ground.engine.preview  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        ground.engine, "preview", lambda *at, **how: replace(full(*at, **how), facts={"method": "clone"})
+    )
+
+    with pytest.raises(Rejected, match="which reads no backup and proves none"):
+        ground.plan()
+
+
+def test_what_its_engine_says_of_it_is_in_the_row(ground: DrillGround, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"method": "volume-snapshot", "scope": "1 of 4 shards", "cost": "0.40 USD", "version": "16.4"}
+    full = ground.engine.preview  # type: ignore[attr-defined]
+    monkeypatch.setattr(ground.engine, "preview", lambda *at, **how: replace(full(*at, **how), facts=said))
+    assert "it costs 0.40 USD" in ground.plan().effect
+    ground.drill()
+
+    row = ground.row()
+    assert {"method": row.method, "scope": row.scope, "cost": row.cost, "version": row.version} == said
 
 
 def test_a_check_that_cannot_be_made_is_damage_and_says_so(ground: DrillGround) -> None:

@@ -109,9 +109,7 @@ class FakeClickHouse(StrictServer):
         except ClickHouseRefusal as refused:
             said = f"Code: {refused.code}. DB::Exception: {refused.said} (version 26.9.2.1 (official build))\n"
             status = _STATUS.get(refused.code, 500)
-            return Answer(
-                status=status, body=said.encode(), headers={"X-ClickHouse-Exception-Code": str(refused.code)}
-            )
+            return Answer(status=status, body=said.encode(), headers={"X-ClickHouse-Exception-Code": str(refused.code)})
         return Answer(body=body.encode(), headers={"Content-Type": "application/json; charset=UTF-8"})
 
     def _authorize(self, call: Call, statement: str) -> None:
@@ -157,7 +155,9 @@ class FakeClickHouse(StrictServer):
         return str(told["body"])
 
     def _told(self, statement: str, params: dict[str, str], database: str) -> dict[str, str]:
-        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         asked = {"sql": statement, "params": params, "database": database}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()

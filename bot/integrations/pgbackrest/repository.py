@@ -76,7 +76,8 @@ class Repository:
     def files(self, label: str) -> Mapping[str, int]:
         """Path -> bytes of all files of that backup's folder."""
         listed = self._list(f"backup/{self._where.stanza}/{label}", recurse=True)
-        return {path: facts.get("size", 0) for path, facts in listed.items() if facts.get("type") == "file"}
+        sizes = {path: facts.get("size") for path, facts in listed.items() if facts.get("type") == "file"}
+        return {path: size if isinstance(size, int) else 0 for path, size in sizes.items()}
 
     def manifest(self, label: str) -> str | None:
         """The text of its manifest; None when it is too large to be compared."""
@@ -92,7 +93,9 @@ class Repository:
         return self._program(key, "restore", options, LONGEST)
 
     def backup(self, run: str, kind: str) -> Program:
-        return self._program(f"backup-{run}", "backup", (f"--type={kind}", f"--annotation={RUN_ANNOTATION}={run}"), LONGEST)
+        return self._program(
+            f"backup-{run}", "backup", (f"--type={kind}", f"--annotation={RUN_ANNOTATION}={run}"), LONGEST
+        )
 
     def _list(self, place: str, *, recurse: bool) -> Mapping[str, Mapping[str, object]]:
         options = ["--output=json", *(["--recurse"] if recurse else [])]
@@ -131,9 +134,8 @@ class Repository:
         named = {"stanza": where.stanza, "log-level-console": "off", "log-level-stderr": "error", **where.options}
         if where.config:
             named["config"] = where.config
-        # Which repository: of all commands but `backup`, and there the stanza's own choice is overruled as well.
         named["repo"] = str(where.repo)
-        if command not in ("backup",):
+        if command != "backup":
             named["log-level-file"] = "off"
         options = [f"--{name}={value}" for name, value in sorted(named.items())]
         flags = [word for word in words if word.startswith("--")]

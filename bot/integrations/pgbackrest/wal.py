@@ -19,6 +19,7 @@ _BRANCH = re.compile(r"\s*(\d+)\s+([0-9A-F]+)/([0-9A-F]+)")
 
 #: Bytes that the middle part of a segment's name counts.
 _PER_LOG = 1 << 32
+_LARGEST_SIZE = 1 << 30
 _USUAL_SIZE = 16 * 1024 * 1024
 
 
@@ -185,6 +186,6 @@ def _inferred_size(names: Iterable[str]) -> int:
         log = name[8:16]
         greatest[log] = max(greatest.get(log, 0), int(name[16:], 16))
     most = max(greatest.values(), default=0)
-    if len(greatest) < 2 and most < _PER_LOG // _USUAL_SIZE:
+    if len(greatest) <= 1 and most < _PER_LOG // _USUAL_SIZE:
         return _USUAL_SIZE
-    return _PER_LOG // max(4, 1 << most.bit_length())
+    return _PER_LOG // max(_PER_LOG // _LARGEST_SIZE, 1 << most.bit_length())

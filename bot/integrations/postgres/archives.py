@@ -101,6 +101,25 @@ class Archives:
         verdict = self._verdicts.get(archive.identity)
         return replace(backup, problem=_READING if verdict is None else verdict)
 
+    def read_problem(self, path: Path) -> str | None:
+        """What reading that file to its end found, "" for a good one; None while it is read."""
+        archive = self._stand(path)
+        if archive is None:
+            return "it is gone"
+        if archive.identity not in self._verdicts:
+            verdict = self._progress(archive)
+            if verdict is None:
+                return None
+            self._verdicts[archive.identity] = verdict
+        return self._verdicts[archive.identity]
+
+    def rename(self, path: Path, new: Path) -> None:
+        """A file that was read keeps its verdict under its new name."""
+        path.rename(new)
+        archive = self._stand(new)
+        if archive is not None:
+            self._verdicts[archive.identity] = ""
+
     def header(self, archive: Archive) -> ArchiveHeader:
         """Raises `Rejected`."""
         try:
