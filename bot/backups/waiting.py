@@ -16,7 +16,7 @@ from threading import Thread
 from bot.core.action import Tools
 from bot.core.backup import CopyState, CopyStatus, Report
 from bot.core.errors import OutcomeUnknown, Rejected
-from bot.lib.text import spell_briefly, spell_duration
+from bot.lib.text import spell_duration
 
 #: Seconds between two reports: a chat allows few edits of one message.
 REPORT_EVERY_S = 10.0
@@ -69,9 +69,9 @@ class Pace:
             parts.append(self._spell_bytes(status))
         still = timedelta(seconds=now - (self._moved if self._moved is not None else now))
         if status.bytes_done is not None and still >= _STALLED_AFTER:
-            parts.append(f"no bytes for {spell_briefly(still)}")
+            parts.append(f"no bytes for {_coarsely(still)}")
         elif left := self._left(status):
-            parts.append(f"about {spell_briefly(left)} left")
+            parts.append(f"about {_coarsely(left)} left")
         if status.phase and status.message:
             parts.append(status.message.rstrip("."))
         return ", ".join(parts)
@@ -201,3 +201,9 @@ def _described(status: CopyStatus, pace: Pace, now: float) -> str:
     if status.state is CopyState.ABSENT:
         return status.message or "not seen yet"
     return pace.describe(replace(status, message=status.message), now)
+
+
+def _coarsely(long: timedelta) -> str:
+    """To the minute from three minutes on, else to ten seconds: nobody reads an estimate more closely."""
+    step = timedelta(minutes=1) if long >= timedelta(minutes=3) else timedelta(seconds=10)
+    return spell_duration(max(step, (long + step / 2) // step * step))

@@ -13,7 +13,7 @@ import pytest
 
 from bot.access.policy import Role, Rule
 from bot.core.backup import BackupReader, BackupRecords, BackupStore, Check, RestoreRecord
-from bot.core.request import Reply
+from bot.core.request import Principal, Reply
 from bot.store import runs
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.runs import Run
@@ -74,6 +74,17 @@ class BackupHouse:
             backups=HeldBackups(stores={STORE: self.store}, records=self.records),
         )
         house.settle(PEOPLE)
+        posted = house.reports.progress
+
+        def progress(run: Run, command: str, message: str, lease: timedelta) -> None:
+            self.progress.append((self.elapsed(), message))
+            posted(run, command, message, lease)
+
+        house.reports.progress = progress  # type: ignore[method-assign]
+
+    def reports(self) -> list[str]:
+        """What was told of the progress of runs."""
+        return [said for _, said in self.progress]
 
     def pause(self, much: timedelta) -> None:
         self.house.clock.at += much
@@ -105,10 +116,10 @@ class BackupHouse:
         assert reply.ok, reply.text
         return self.last_run()
 
-    def dies(self, shown: Reply, place: str, name: str = STORE) -> None:
+    def dies(self, shown: Reply, place: str, name: str = STORE, *, by: Principal = CY) -> None:
         """Approved; the process dies at that place of its run."""
         self.world.dies_at = place
-        self.house.says(f"yes {handle(shown.text).split()[0]} {name}".strip(), by=CY, spot=SPOT)
+        self.house.says(f"yes {handle(shown.text).split()[0]} {name}".strip(), by=by, spot=SPOT)
         until(lambda: not self.house.runs._workers.running(), f"{place} is reached")
         assert self.world.dies_at == "", f"{place} was not reached"
 
