@@ -90,3 +90,20 @@ class RdsSettings(AwsAccess):
                 yield (key,), "must be an identifier: small letters, digits and single -, at most 63, a letter first"
         if (url := text_of(given, "url")) and "{host}" not in url:
             yield ("url",), "must have {host} in the place of the host, or the checks would read the live database"
+
+
+class S3VersionsSettings(BucketSettings):
+    """Objects whose old versions the bucket keeps."""
+
+    keep_days: int = Field(30, ge=1, le=3650, description="How many days back a restore must reach.")
+    copy_bucket: str | None = Field(
+        None, min_length=3, description="Bucket for copies, under restore-RUN/; else the same one."
+    )
+
+    @model_validator(mode="after")
+    def _copies_beside(self) -> Self:
+        if not self.prefix and self.copy_bucket in (None, self.bucket):
+            raise ValueError(
+                "without a prefix, copies need a copy_bucket of their own, or they would lie among the live"
+            )
+        return self
