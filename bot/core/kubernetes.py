@@ -99,8 +99,23 @@ class Cluster(Protocol):
         """
         ...
 
+    def create(
+        self, kind: ResourceKind, namespace: str, manifest: KubernetesObject, *, by: str, dry: bool = False
+    ) -> KubernetesObject:
+        """Returns the object as it was made. `manifest` names it itself (metadata.name), so that it can be found after
+        a crash; apiVersion, kind and namespace are filled in. It is sent once.
+
+        Raises:
+            Rejected, OutcomeUnknown: as `patch` does. `code` is "exists" when there is one of that name: the caller
+                looks whose it is; "missing" when the kind is not installed, or the namespace does not exist.
+            Conflict: something that has to be counted first (a quota) has changed meanwhile; nothing was done.
+        """
+        ...
+
     def delete(self, ref: ObjectRef, *, uid: str) -> None:
-        """Delete the object only if it has that uid. Raises as `patch` does; `Conflict` also when it is gone."""
+        """Delete the object only if it has that uid, and then what it owns. Raises as `patch` does; `Conflict` also
+        when it is gone.
+        """
         ...
 
     def read_log(self, pod: ObjectRef, container: str, *, most_bytes: int = 1024 * 1024) -> str:

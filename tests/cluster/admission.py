@@ -57,6 +57,20 @@ def webhook(world: World, *, meets: Callable[[], object]) -> Iterator[None]:
 
 
 @contextmanager
+def webhook_on(world: World, plural: str) -> Iterator[str]:
+    """It is asked before each of that core resource is created; `fake.verdicts` says what it answers. Its name."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": [plural]}
+    body = {"name": HOOK, "rules": [rule], "namespaceSelector": _here(world), "sideEffects": "None"}
+    body |= {"clientConfig": {"url": "https://127.0.0.1:9/validate"}, "admissionReviewVersions": ["v1"]}
+    name = f"{world.namespace}-created"
+    world.create(_HOOKS, name, webhooks=[body])
+    try:
+        yield HOOK
+    finally:
+        world.remove(_HOOKS, name)
+
+
+@contextmanager
 def policy(world: World, reason: str, message: str, *, meets: Callable[[], object]) -> Iterator[str]:
     """It denies each change of a Deployment there, with that reason. Its name."""
     name = f"{world.namespace}-policy"

@@ -46,7 +46,7 @@ _NAMESPACE = ResourceKind(group="", version="v1", plural="namespaces", title="Na
 class Admin(KubernetesClient):
     """The tests' own hands: as the tool, and it can create and remove."""
 
-    def create(self, kind: ResourceKind, namespace: str, body: Mapping[str, Any]) -> KubernetesObject:
+    def make(self, kind: ResourceKind, namespace: str, body: Mapping[str, Any]) -> KubernetesObject:
         begin = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
         where = f"/namespaces/{namespace}" if namespace else ""
         head = {"apiVersion": f"{kind.group}/{kind.version}" if kind.group else kind.version, "kind": kind.title}
@@ -100,7 +100,7 @@ class World:
         ref, meta = self.ref(kind, name), {"name": name, **body.pop("metadata", {})}
         if not ref.namespace:
             self._loose.append(ref)
-        return self.admin.create(kind, ref.namespace, {"metadata": meta, **body})
+        return self.admin.make(kind, ref.namespace, {"metadata": meta, **body})
 
     def clean(self) -> None:
         """Whatever was made goes, each even if another would not; nobody waits for a namespace to be empty."""
@@ -300,7 +300,7 @@ def _namespace(world: World) -> Iterator[World]:
     name = f"vakhta-test-{uuid.uuid4().hex[:8]}"
     world.namespace = name
     try:
-        world.admin.create(_NAMESPACE, "", {"metadata": {"name": name}})
+        world.admin.make(_NAMESPACE, "", {"metadata": {"name": name}})
         yield world
     finally:
         world.clean()

@@ -24,7 +24,7 @@ from tests.fakes import kubernetes_discovery as discovery
 from tests.fakes import kubernetes_patches as patches
 from tests.fakes import kubernetes_protobuf as protobuf
 from tests.fakes.calls import Answer, Call
-from tests.fakes.kubernetes_admission import admitted, ending, tainted
+from tests.fakes.kubernetes_admission import admitted, counted, ending, placed, tainted
 from tests.fakes.kubernetes_insides import Insides
 from tests.fakes.kubernetes_kinds import SERVED, Resource, kind_of, served_at
 from tests.fakes.kubernetes_policies import reviewed
@@ -32,7 +32,7 @@ from tests.fakes.kubernetes_rights import Rights, User, Wanted
 from tests.fakes.kubernetes_store import Refused, Thing, copied, selected
 from tests.fakes.kubernetes_validation import check
 from tests.fakes.kubernetes_views import PATH, QUERY, VERBS, Asked, bookmark, line
-from tests.fakes.kubernetes_writes import listed, view, wanted
+from tests.fakes.kubernetes_writes import fresh, listed, view, wanted
 from tests.fakes.server import StrictServer
 from tests.fakes.ticking import Ticking
 
@@ -174,7 +174,7 @@ class FakeKubernetes(StrictServer, Insides):
     def _served(self, asked: Asked) -> Answer:
         match asked.call.verb:
             case "GET" if asked.name:
-                return Answer.json(view(asked, self._object(asked)))
+                return self._log(asked) if asked.sub == "log" else Answer.json(view(asked, self._object(asked)))
             case "GET":
                 return self._read(asked)
             case "POST":
@@ -186,6 +186,17 @@ class FakeKubernetes(StrictServer, Insides):
             case _:
                 return self._delete(asked)
 
+    def _log(self, asked: Asked) -> Answer:
+        """Both streams of its container, as text, and as much of it from its beginning as is asked for."""
+        pod, query = self._object(asked), asked.call.query
+        if query.get("container") not in [one["name"] for one in pod["spec"]["containers"]]:
+            raise Refused(400, "BadRequest", f"container {query.get('container')} is not valid for pod {asked.name}")
+        if (pod.get("status") or {}).get("phase") == "Pending":
+            said = f'container "{query["container"]}" in pod "{asked.name}" is waiting to start: ContainerCreating'
+            raise Refused(400, "BadRequest", said)
+        printed = self.logs.get((asked.namespace, asked.name), "").encode()
+        return Answer(body=printed[: int(query.get("limitBytes", 2**40))], headers={"Content-Type": "text/plain"})
+
     def _read(self, asked: Asked) -> Answer:
         if asked.call.query.get("watch") in ("true", "1"):
             return Answer(headers={"Content-Type": "application/json"}, pieces=self._watched(asked))
@@ -193,7 +204,8 @@ class FakeKubernetes(StrictServer, Insides):
 
     @staticmethod
     def _subs(resource: Resource) -> set[str | None]:
-        return {None} | ({"status"} if resource.status else set()) | ({"scale"} if resource.scaled else set())
+        views = {"status": resource.status, "scale": resource.scaled, "log": resource.kind == "Pod"}
+        return {None} | {sub for sub, there in views.items() if there}
 
     def _discovery(self, group: str, version: str) -> Answer:
         served = [one for one in SERVED if (one.group, one.version) == (group, version)]
@@ -265,12 +277,8 @@ class FakeKubernetes(StrictServer, Insides):
                     yield line({"type": one.type, "object": one.thing})
 
     def _create(self, asked: Asked) -> Answer:
-        body = json.loads(asked.call.body)
-        if asked.name or body.get("kind") not in (None, asked.resource.kind):
-            raise Refused(400, "BadRequest", f"{body.get('kind')} does not match {asked.resource.kind}")
-        body.setdefault("metadata", {})
-        if asked.resource.namespaced:
-            body["metadata"].setdefault("namespace", asked.namespace)
+        body = fresh(asked)
+        placed(self, asked.namespace)
         if asked.resource.kind == "Node":
             tainted(body)
         elif asked.resource.status:
@@ -279,9 +287,10 @@ class FakeKubernetes(StrictServer, Insides):
             body = admitted(self, {**body, "status": {"phase": "Pending", "qosClass": "Burstable"}})
         check(asked.resource, body)
         ending(self, asked.resource, body)
+        counted(self, asked.resource, body)
         reviewed(self, asked)
         if asked.dry:
-            return Answer.json(body, status=201)
+            return Answer.json(self.objects.would_make(asked.resource, body, asked.manager), status=201)
         return Answer.json(self.objects.create(asked.resource, body, asked.manager), status=201)
 
     def _changed(self, asked: Asked) -> Thing:

@@ -29,6 +29,26 @@ def admitted(fake: Insides, pod: Thing) -> Thing:
     return pod
 
 
+def placed(fake: Insides, namespace: str) -> None:
+    """Raises `Refused` 404 for what is new in a namespace that does not exist."""
+    if namespace and fake.objects.find(kind_of("Namespace"), "", namespace) is None:
+        raise Refused(404, "NotFound", f'namespaces "{namespace}" not found', name=namespace, kind="namespaces")
+
+
+def counted(fake: Insides, resource: Resource, thing: Thing) -> None:
+    """Raises `Refused` 403 where a quota on the number of such objects is used up: "count/jobs.batch"."""
+    namespace, name = thing["metadata"].get("namespace", ""), thing["metadata"].get("name", "")
+    words = {f"count/{resource.qualified}", resource.plural if resource.group == "" else ""}
+    for quota in fake.objects.all(kind_of("ResourceQuota"), namespace) if namespace and resource.kind != "Pod" else ():
+        held = sum(1 for _ in fake.objects.all(resource, namespace))
+        for word in sorted(words & set(quota["spec"].get("hard") or ())):
+            if held >= amount(most := quota["spec"]["hard"][word]):
+                told = f"requested: {word}=1, used: {word}={held}, limited: {word}={most}"
+                said = f"exceeded quota: {quota['metadata']['name']}, {told}"
+                about = {"name": name, "group": resource.group, "kind": resource.plural}
+                raise Refused(403, "Forbidden", f'{resource.qualified} "{name}" is forbidden: {said}', **about)
+
+
 def ending(fake: Insides, resource: Resource, thing: Thing) -> None:
     """Raises `Refused` 403 for what is new in a namespace that is being deleted."""
     namespace, name = thing["metadata"].get("namespace", ""), thing["metadata"].get("name", "")

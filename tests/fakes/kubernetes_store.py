@@ -116,6 +116,12 @@ class Objects:
         return self._held.setdefault((group, plural), {}).setdefault(namespace, {})
 
     def create(self, resource: Resource, thing: Mapping[str, Any], by: str) -> Thing:
+        new = self.would_make(resource, thing, by)
+        self._keep(resource, new, "ADDED")
+        return new
+
+    def would_make(self, resource: Resource, thing: Mapping[str, Any], by: str) -> Thing:
+        """As `create`, without keeping it: what a dry run answers."""
         new = copied(dict(thing))
         meta = new.setdefault("metadata", {})
         if meta.get("generateName") and not meta.get("name"):
@@ -129,7 +135,6 @@ class Objects:
         meta |= {"generation": 1} if resource.generations else {}
         defaulted(resource, new)
         meta["managedFields"] = managed({}, new, self.by(by, "", resource), ())
-        self._keep(resource, new, "ADDED")
         return new
 
     def apply(

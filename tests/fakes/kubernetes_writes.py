@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,10 @@ KINDS_OF_PATCH: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 
 
+#: Of RBAC's objects too, which may have colons; the fake's rights are no objects.
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
 def view(asked: Asked, thing: Thing) -> Thing:
     """What is seen of an object where the request goes: all of it, or its scale."""
     return scale_of(asked.resource, thing) if asked.sub == "scale" else thing
@@ -28,6 +33,28 @@ def listed(resource: Resource, thing: Thing) -> Thing:
     """As it stands in a list, where only a custom resource says of itself what it is."""
     parts = thing if resource.custom else {name: thing[name] for name in thing.keys() - {"kind", "apiVersion"}}
     return copied(dict(parts))
+
+
+def fresh(asked: Asked) -> Thing:
+    """The new object that a POST asks for, as k8s.io/apiserver's registry/rest/create.go lets it in."""
+    body = json.loads(asked.call.body)
+    if asked.name or body.get("kind") not in (None, asked.resource.kind):
+        raise Refused(400, "BadRequest", f"{body.get('kind')} does not match {asked.resource.kind}")
+    meta = body.setdefault("metadata", {})
+    if asked.resource.namespaced and meta.setdefault("namespace", asked.namespace) != asked.namespace:
+        said = "the namespace of the provided object does not match the namespace sent on the request"
+        raise Refused(400, "BadRequest", said)
+    if meta.get("resourceVersion"):
+        raise Refused(400, "BadRequest", "resourceVersion should not be set on objects to be created")
+    name = meta.get("name") or ""
+    begins = f'{asked.resource.kind}.{asked.resource.group} "{name}" is invalid: metadata.name: '
+    if not name and not meta.get("generateName"):
+        raise Refused(422, "Invalid", f"{begins}Required value: name or generateName is required")
+    if name and not _NAME.fullmatch(name):
+        said = f'{begins}Invalid value: "{name}": a lowercase RFC 1123 subdomain must consist of lower case letters'
+        raise Refused(422, "Invalid", said, name=name, kind=asked.resource.kind)
+    unlike(asked.resource.kind, body)
+    return dict(body)
 
 
 def wanted(asked: Asked, old: Thing) -> Thing:

@@ -187,7 +187,7 @@ class _Request(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._take()
 
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 (the standard library's names)
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 (the standard library's names)
 
     def _take(self) -> None:
         call = self._read()
@@ -245,9 +245,11 @@ class _Request(BaseHTTPRequestHandler):
         if answer.pieces is not None:
             self._stream(answer.pieces)
             return
-        self.send_header("Content-Length", str(len(answer.body)))
+        if "Content-Length" not in answer.headers:  # an answer to HEAD tells the length of what GET would have
+            self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        self.wfile.write(answer.body)
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
 
     def _stream(self, pieces: Iterator[bytes]) -> None:
         self.send_header("Transfer-Encoding", "chunked")

@@ -86,10 +86,29 @@ class KubernetesClient:
         path = _path(ref.kind, ref.namespace, ref.name, sub)
         return self._change("PATCH", path, query, patch, str(how), person=self._person)
 
-    def delete(self, ref: ObjectRef, *, uid: str) -> None:
-        path = _path(ref.kind, ref.namespace, ref.name)
+    def create(
+        self, kind: ResourceKind, namespace: str, manifest: KubernetesObject, *, by: str, dry: bool = False
+    ) -> KubernetesObject:
+        """A manifest without a name is a fault of the program: the server would make one up, and nobody find it."""
+        if not manifest["metadata"].get("name"):
+            raise ValueError(f"a new {kind.title} has no name")
+        version = f"{kind.group}/{kind.version}" if kind.group else kind.version
+        meta = dict(manifest["metadata"]) | ({"namespace": namespace} if namespace else {})
+        body = {**manifest, "apiVersion": version, "kind": kind.title, "metadata": meta}
+        query = {"fieldManager": by} | ({"dryRun": "All"} if dry else {})
         try:
-            self._change("DELETE", path, {}, {"preconditions": {"uid": uid}}, _JSON, person=self._person)
+            return self._change("POST", _path(kind, namespace), query, body, _JSON, person=self._person)
+        except Rejected as refused:
+            if refused.status != HTTPStatus.NOT_FOUND or refused.code != ApiErrorKind.REFUSED:
+                raise
+            raise Rejected(refused.message, code="missing", status=refused.status) from None
+
+    def delete(self, ref: ObjectRef, *, uid: str) -> None:
+        """The policy is said because a Job would leave its pods running otherwise."""
+        path = _path(ref.kind, ref.namespace, ref.name)
+        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            self._change("DELETE", path, {}, options, _JSON, person=self._person)
         except Rejected as refused:
             if refused.status != HTTPStatus.NOT_FOUND or refused.code != ApiErrorKind.REFUSED:
                 raise

@@ -33,6 +33,7 @@ class ApiErrorKind(StrEnum):
     """The result of a write that failed; nothing was done except perhaps for UNKNOWN."""
 
     CONFLICT = "moved"  #: the object is not as the patch expects it, or its version is gone
+    EXISTS = "exists"  #: there is an object of that name
     DENIED = "denied"  #: refused by an admission webhook, a policy, a quota or the like
     WEBHOOK_FAILED = "unasked"  #: an admission webhook that has to be called does not answer, or failed
     NO_DRY_RUN = "no_dry_run"  #: an admission webhook does not support a dry run
@@ -77,6 +78,8 @@ def _kind(status: int, body: Mapping[str, Any], message: str, sent_as: str) -> A
         return found
     if status == HTTPStatus.CONFLICT and body.get("reason") == "Conflict" and message.startswith(_CONFLICTS):
         return ApiErrorKind.CONFLICT
+    if status == HTTPStatus.CONFLICT and body.get("reason") == "AlreadyExists":
+        return ApiErrorKind.EXISTS
     if status == HTTPStatus.UNPROCESSABLE_ENTITY and sent_as == PatchType.JSON and message.startswith(_UNFIT):
         return ApiErrorKind.CONFLICT
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):

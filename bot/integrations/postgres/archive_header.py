@@ -40,7 +40,8 @@ class ArchiveHeader:
 def read_header(path: Path) -> ArchiveHeader:
     """Of a file, or of a folder that pg_dump -Fd wrote. Raises `NotAnArchive`, `OSError`."""
     if path.is_dir():
-        return _parse((path / "toc.dat").open("rb").read(_ENOUGH), "directory")
+        with (path / "toc.dat").open("rb") as contents:
+            return _parse(contents.read(_ENOUGH), "directory")
     with path.open("rb") as file:
         begin = file.read(_ENOUGH)
         if not begin:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import errors, pq, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bot.core.errors import OutcomeUnknown, Rejected
@@ -37,6 +37,15 @@ class PostgresRefused(Rejected):
     def __init__(self, message: str, *, sqlstate: str) -> None:
         super().__init__(message, code="refused", status=HTTPStatus.BAD_GATEWAY)
         self.sqlstate = sqlstate
+
+
+class PostgresUnreachable(PostgresRefused):
+    """No connection was made. `answered`: the server runs, and did not let this user into that database."""
+
+    def __init__(self, message: str, *, answered: bool) -> None:
+        super().__init__(message, sqlstate="")
+        self.code = "unreachable"
+        self.answered = answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +110,13 @@ class PostgresServer:
         """The same server, with that database as the usual one."""
         return replace(self, url=make_conninfo(**(self._parameters() | {"dbname": database})))
 
-    def _unreachable(self, database: str, error: psycopg.Error) -> Rejected:
+    def _unreachable(self, database: str, error: psycopg.Error) -> PostgresUnreachable:
         said = _first_line(error, self._secret())
+        asked = make_conninfo(**(self._parameters() | {"connect_timeout": str(_CONNECT_S)}))
         return PostgresUnreachable(
             f"PostgreSQL at {self.name} did not let the bot into database {database}: {said}. Nothing was done. Check "
             "that it runs, and the user's rights.",
-            sqlstate=error.sqlstate or "",
+            answered=pq.PGconn.ping(asked.encode()) == pq.Ping.OK,
         )
 
     def _secret(self) -> str:
@@ -118,10 +128,6 @@ class PostgresServer:
             return {name: str(value) for name, value in conninfo_to_dict(text).items()}
         except psycopg.ProgrammingError:
             raise Rejected("The address of PostgreSQL is neither a URL nor a connection string.") from None
-
-
-class PostgresUnreachable(PostgresRefused):
-    """No connection was made: the server is down, or does not let this user into that database."""
 
 
 class PostgresConnection:

@@ -42,7 +42,9 @@ class PostgresBackupSettings(Section):
         None, description="The server that copies are restored to; without it the same one. A cutover needs the same."
     )
     application_url: ServerAddress | None = Field(
-        None, description="A login of the application on the server of the copies: a drill's copy has to refuse it."
+        None,
+        description="A login of the application, on the server of the copies, with a database that it may use: a "
+        "drill's copy has to refuse it.",
     )
     folder: Annotated[str, FILE] = Field(min_length=1, description="The folder that the archives are in.")
     files: str = Field("*.dump", min_length=1, description="Pattern of the names of the archives, with * and ?.")

@@ -64,7 +64,7 @@ _LIMIT = 'pods "api-1" is forbidden: maximum cpu usage per Container is 1, but l
             '"" is invalid: patch: Invalid value: "{}": it cannot be read as a Scale',
             ApiErrorKind.REFUSED,
         ),
-        (409, "AlreadyExists", 'pods "api" already exists', ApiErrorKind.REFUSED),
+        (409, "AlreadyExists", 'pods "api" already exists', ApiErrorKind.EXISTS),
         (409, "", "", ApiErrorKind.REFUSED),
         (429, "TooManyRequests", "too many requests", ApiErrorKind.REFUSED),
         (500, "InternalError", "Internal error occurred: etcdserver: leader changed", ApiErrorKind.UNKNOWN),

@@ -1,0 +1,250 @@
+"""Clusters of Aurora: as `rds_instances`, and one instance more.
+
+Two traps. A restored cluster has no instance, so nobody can read it, and AWS takes the request for one only when the
+cluster is available. And a "copy-on-write" restore is a clone that reads the live volume: it proves no backup, so it is
+never asked for.
+https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBClusterToPointInTime.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from bot.core.errors import Rejected
+from bot.integrations.aws.client import AwsRefused, AwsService
+from bot.integrations.aws.rds_database import AutomatedBackup, RdsDatabase, RdsSnapshot, as_tags, tags_of
+from bot.integrations.aws.rds_drill import DrillPlace
+from bot.integrations.aws.rds_instances import described
+from bot.integrations.aws.rds_status import is_over
+
+
+class RdsClusters:
+    word = "cluster"
+    quota = "DBClusters"
+
+    def __init__(self, rds: AwsService) -> None:
+        self._rds = rds
+
+    def find(self, name: str) -> RdsDatabase | None:
+        found = described(self._rds, "DBClusterNotFound", "DescribeDBClusters", "DBClusters", DBClusterIdentifier=name)
+        return _database(found) if found else None
+
+    def list_all(self) -> Iterator[RdsDatabase]:
+        for page in self._rds.pages("DescribeDBClusters"):
+            yield from (_database(one) for one in page["DBClusters"])
+
+    def snapshots(self, name: str) -> Iterator[RdsSnapshot]:
+        for page in self._rds.pages("DescribeDBClusterSnapshots", DBClusterIdentifier=name):
+            yield from (_snapshot(one) for one in page["DBClusterSnapshots"])
+
+    def find_snapshot(self, snapshot: str) -> RdsSnapshot | None:
+        operation, key = "DescribeDBClusterSnapshots", "DBClusterSnapshots"
+        found = described(self._rds, "DBClusterSnapshotNotFound", operation, key, DBClusterSnapshotIdentifier=snapshot)
+        return _snapshot(found) if found else None
+
+    def automated(self, name: str) -> AutomatedBackup | None:
+        """Of a cluster, describe of the cluster itself tells the window; a deleted one is found by its backups."""
+        operation, key = "DescribeDBClusterAutomatedBackups", "DBClusterAutomatedBackups"
+        found = described(self._rds, "DBClusterAutomatedBackupNotFound", operation, key, DBClusterIdentifier=name)
+        if not found:
+            return None
+        window = found.get("RestoreWindow") or {}
+        arn = str(found.get("DbClusterResourceId") or "")
+        return AutomatedBackup(arn=arn, earliest=window.get("EarliestTime"), latest=window.get("LatestTime"))
+
+    def restore_snapshot(self, snapshot: str, target: str, parameters: Mapping[str, Any]) -> None:
+        self._rds.write(
+            "RestoreDBClusterFromSnapshot", DBClusterIdentifier=target, SnapshotIdentifier=snapshot, **parameters
+        )
+
+    def restore_time(
+        self, source: Mapping[str, str], target: str, at: datetime | None, parameters: Mapping[str, Any]
+    ) -> None:
+        moment: dict[str, Any] = {"UseLatestRestorableTime": True} if at is None else {"RestoreToTime": at}
+        # The engine is the source's; only a restore from a snapshot is told it.
+        given = {key: value for key, value in parameters.items() if key not in ("Engine", "EngineVersion")}
+        self._rds.write(
+            "RestoreDBClusterToPointInTime",
+            DBClusterIdentifier=target,
+            RestoreType="full-copy",
+            **source,
+            **moment,
+            **given,
+        )
+
+    def source(self, live: RdsDatabase | None, automated: AutomatedBackup | None) -> Mapping[str, str]:
+        if live is not None:
+            return {"SourceDBClusterIdentifier": live.name}
+        return {"SourceDbClusterResourceId": automated.arn if automated else ""}
+
+    def parameters(self, live: RdsDatabase, drill: DrillPlace | None) -> dict[str, Any]:
+        raw = live.raw
+        if not live.engine.startswith("aurora"):
+            raise Rejected(
+                f"{live.name} is a Multi-AZ cluster of {live.engine}, and only Aurora's are restored. Nothing was done."
+            )
+        group = str(raw.get("DBClusterParameterGroup") or "")
+        scaling = raw.get("ServerlessV2ScalingConfiguration") or {}
+        given: dict[str, Any] = {
+            "Engine": live.engine,
+            "EngineVersion": live.version,
+            "Port": raw.get("Port"),
+            "DBSubnetGroupName": raw.get("DBSubnetGroup"),
+            "VpcSecurityGroupIds": [one["VpcSecurityGroupId"] for one in raw.get("VpcSecurityGroups") or ()],
+            "DBClusterParameterGroupName": None if group.startswith("default") else group,
+            "EnableIAMDatabaseAuthentication": raw.get("IAMDatabaseAuthenticationEnabled"),
+            "EnableCloudwatchLogsExports": raw.get("EnabledCloudwatchLogsExports"),
+            "CopyTagsToSnapshot": raw.get("CopyTagsToSnapshot"),
+            "ServerlessV2ScalingConfiguration": {
+                key: scaling[key] for key in ("MinCapacity", "MaxCapacity", "SecondsUntilAutoPause") if key in scaling
+            },
+            "StorageType": raw.get("StorageType") if raw.get("StorageType") == "aurora-iopt1" else None,
+            "NetworkType": raw.get("NetworkType"),
+            "EngineLifecycleSupport": raw.get("EngineLifecycleSupport"),
+            "BackupRetentionPeriod": raw.get("BackupRetentionPeriod"),
+            "PreferredBackupWindow": raw.get("PreferredBackupWindow"),
+            "DeletionProtection": False,
+        }
+        if drill:
+            given |= {
+                "DBSubnetGroupName": drill.subnet_group or given["DBSubnetGroupName"],
+                "VpcSecurityGroupIds": list(drill.security_groups),
+                "BackupRetentionPeriod": 1,  # the least that Aurora has
+                "PreferredBackupWindow": None,
+            }
+        return {key: value for key, value in given.items() if value not in (None, "", [], (), {})}
+
+    def bare(self, place: DrillPlace) -> dict[str, Any]:
+        raise Rejected(
+            "The cluster is gone, and with it the settings that a copy needs. Nothing was done. "
+            f"Restore it by hand into {place.subnet_group or 'its subnet group'}."
+        )
+
+    def complete(self, copy: RdsDatabase, live: RdsDatabase | None, drill: DrillPlace | None) -> str:
+        """Ask for the instance of a cluster that is available and has none. Returns what is still waited for; "" if its
+        instance is available. Asked for again, the name makes it the same one.
+        """
+        name = f"{copy.name}-1"
+        found = described(
+            self._rds, "DBInstanceNotFound", "DescribeDBInstances", "DBInstances", DBInstanceIdentifier=name
+        )
+        if found is None:
+            self._add_instance(name, copy, live, drill)
+            return f"its instance {name} was asked for"
+        status = str(found.get("DBInstanceStatus") or "")
+        if is_over(status):
+            raise Rejected(f"{name}, the instance of {copy.name}, is {status}.", code="failed")
+        return "" if status == "available" else f"its instance {name} is {status}"
+
+    def _add_instance(self, name: str, copy: RdsDatabase, live: RdsDatabase | None, drill: DrillPlace | None) -> None:
+        writer = self._writer(live) if live else {}
+        kind = (drill.instance_class if drill else None) or writer.get("DBInstanceClass")
+        groups = writer.get("DBParameterGroups") or ()
+        group = str(groups[0].get("DBParameterGroupName") or "") if groups else ""
+        given = {
+            "DBInstanceClass": kind,
+            "DBParameterGroupName": None if group.startswith("default") else group,
+            "CACertificateIdentifier": writer.get("CACertificateIdentifier"),
+            "AutoMinorVersionUpgrade": writer.get("AutoMinorVersionUpgrade"),
+        }
+        try:
+            self._rds.write(
+                "CreateDBInstance",
+                DBInstanceIdentifier=name,
+                DBClusterIdentifier=copy.name,
+                Engine=copy.engine,
+                PubliclyAccessible=bool(writer.get("PubliclyAccessible")) and drill is None,
+                Tags=as_tags(copy.tags),
+                **{key: value for key, value in given.items() if value not in (None, "")},
+            )
+        except AwsRefused as refused:
+            if refused.reason != "DBInstanceAlreadyExists":
+                raise
+
+    def _writer(self, live: RdsDatabase) -> Mapping[str, Any]:
+        members = live.raw.get("DBClusterMembers") or ()
+        name = next((one["DBInstanceIdentifier"] for one in members if one.get("IsClusterWriter")), "")
+        if not name:
+            return {}
+        operation = "DescribeDBInstances"
+        return described(self._rds, "DBInstanceNotFound", operation, "DBInstances", DBInstanceIdentifier=name) or {}
+
+    def rename(self, name: str, new: str) -> None:
+        self._rds.write("ModifyDBCluster", DBClusterIdentifier=name, NewDBClusterIdentifier=new, ApplyImmediately=True)
+
+    def protect(self, name: str, *, on: bool) -> None:
+        self._rds.write("ModifyDBCluster", DBClusterIdentifier=name, DeletionProtection=on, ApplyImmediately=True)
+
+    def delete(self, name: str, *, final_snapshot: str = "") -> None:
+        """Its instances first, or AWS refuses."""
+        found = self.find(name)
+        for one in (found.raw.get("DBClusterMembers") or ()) if found else ():
+            member = one["DBInstanceIdentifier"]
+            shown = described(
+                self._rds, "DBInstanceNotFound", "DescribeDBInstances", "DBInstances", DBInstanceIdentifier=member
+            )
+            if shown and shown.get("DBInstanceStatus") != "deleting":
+                self._rds.write("DeleteDBInstance", DBInstanceIdentifier=member, SkipFinalSnapshot=True)
+        last: dict[str, Any] = {"SkipFinalSnapshot": True, "DeleteAutomatedBackups": True}
+        if final_snapshot:
+            last = {
+                "SkipFinalSnapshot": False,
+                "FinalDBSnapshotIdentifier": final_snapshot,
+                "DeleteAutomatedBackups": False,
+            }
+        self._rds.write("DeleteDBCluster", DBClusterIdentifier=name, **last)
+
+    def take_snapshot(self, name: str, snapshot: str, tags: Mapping[str, str]) -> None:
+        given = {"DBClusterIdentifier": name, "DBClusterSnapshotIdentifier": snapshot, "Tags": as_tags(tags)}
+        try:
+            self._rds.write("CreateDBClusterSnapshot", **given)
+        except AwsRefused as refused:
+            if refused.reason != "DBClusterSnapshotAlreadyExistsFault":
+                raise
+
+    def not_restored(self, live: RdsDatabase) -> Iterator[str]:
+        raw = live.raw
+        members = [one["DBInstanceIdentifier"] for one in raw.get("DBClusterMembers") or ()]
+        if len(members) > 1:
+            yield f"the readers: the copy has one instance, the live cluster has {', '.join(members)}"
+        if raw.get("CustomEndpoints"):
+            yield "the custom endpoints"
+        if raw.get("AssociatedRoles"):
+            yield "the roles that are associated with the cluster"
+        if raw.get("BacktrackWindow"):
+            yield "the backtrack window"
+        if raw.get("MasterUserSecret"):
+            yield "the master password that Secrets Manager manages"
+        yield "the maintenance window, autoscaling, event subscriptions, CloudWatch alarms, and targets of RDS Proxy"
+
+
+def _database(raw: Mapping[str, Any]) -> RdsDatabase:
+    return RdsDatabase(
+        name=raw["DBClusterIdentifier"],
+        arn=str(raw.get("DBClusterArn") or ""),
+        resource_id=str(raw.get("DbClusterResourceId") or ""),
+        status=str(raw.get("Status") or ""),
+        engine=str(raw.get("Engine") or ""),
+        version=str(raw.get("EngineVersion") or ""),
+        created_at=raw.get("ClusterCreateTime"),
+        tags=tags_of(raw),
+        host=str(raw.get("Endpoint") or ""),
+        raw=raw,
+    )
+
+
+def _snapshot(raw: Mapping[str, Any]) -> RdsSnapshot:
+    return RdsSnapshot(
+        name=raw["DBClusterSnapshotIdentifier"],
+        status=str(raw.get("Status") or ""),
+        made_at=raw.get("SnapshotCreateTime"),
+        percent=raw.get("PercentProgress"),
+        size_bytes=int(raw.get("AllocatedStorage") or 0) * 2**30 or None,
+        kms_key=str(raw.get("KmsKeyId") or "") if raw.get("StorageEncrypted") else "",
+        engine=str(raw.get("Engine") or ""),
+        version=str(raw.get("EngineVersion") or ""),
+        kind=str(raw.get("SnapshotType") or ""),
+        tags=tags_of(raw),
+    )
