@@ -27,6 +27,7 @@ from bot.alerts import internal
 from bot.alerts.classification import AlertRules
 from bot.alerts.intake import Intake, IntakeResult
 from bot.app.scheduler import Scheduler
+from bot.backups.drill_schedule import scheduled_rule
 from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
@@ -282,6 +283,7 @@ class House:
             external_policy=self.opinion,
             pagers=frozenset({self.pagerduty.name}),
             name_lookup=partial(known_names, people, self.services),
+            scheduled_rule=partial(scheduled_rule, self.tools.backups.stores if self.tools.backups else {}),
         )
         breaking = BreakGlass(authorizer=rights, subscriptions=self.mouths, rules=self.rules, contact="carla")
         self.runs = Runner(

@@ -42,9 +42,12 @@ class Authorizer:
     policy: Policy
     linking: AccountLinking  #: who has which account, now
     environments: Mapping[str, str | None] = field(default_factory=dict)  #: by service of the catalog
+    stores: Mapping[str, str] = field(default_factory=dict)  #: the service of each store of backups; "" for none
     pagers: frozenset[str] = frozenset()  #: the channels that page people by name
     external_policy: ExternalPolicy | None = None
     name_lookup: Callable[[Request], KnownNames] = lambda _: {}
+    #: The key of the settings by which the scheduler begins that verb on that target; "" where none does.
+    scheduled_rule: Callable[[str, str], str] = lambda _verb, _target: ""
     find_break_glass: Callable[[Sql, str, datetime], BreakGlassUse | None] = break_glass.active
 
     def person(self, tx: Tx, person: str) -> Principal | None:
@@ -68,6 +71,18 @@ class Authorizer:
         if reason and not request.by.human:
             return Decision(allowed=True, reason=f"The approved plan announced it: {reason}.", rule="the plan")
         return self.decide_action(tx, request, verb, target)
+
+    def decide_scheduled(self, tx: Tx, request: Request, verb: str, target: str, reason: str) -> Decision:
+        """What the scheduler may begin by itself: what the settings schedule, outside of freezes. `reason`: why now."""
+        rule = self.scheduled_rule(verb, target)
+        if not rule or request.by.human:
+            message = f'"{verb} {target}" is denied: the settings do not schedule it.'
+            return Decision(allowed=False, reason=message)
+        wanted = Permission(verb=verb, target=target)
+        frozen = decision.freeze_refusal(wanted, self.policy, self._context(tx, request, wanted, None, Impact.ACTION))
+        if frozen:
+            return Decision(allowed=False, reason=frozen, rule=rule)
+        return Decision(allowed=True, reason=f"The settings schedule it ({rule}): {reason}.", rule=rule)
 
     def still_allowed(self, tx: Tx, request: Request, verb: str, target: str) -> bool:
         """Whether the sender of an earlier read may make it now, and still has the account."""
@@ -112,7 +127,8 @@ class Authorizer:
     def _context(
         self, tx: Tx, request: Request, wanted: Permission, incident: Incident | None, impact: Impact
     ) -> Context:
-        service = wanted.target if wanted.target in self.environments else None
+        named = self.stores.get(wanted.target) or wanted.target
+        service = named if named in self.environments else None
         if (
             service is None
             and incident is not None

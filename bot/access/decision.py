@@ -41,6 +41,14 @@ def decide(who: Principal, wanted: Permission, policy: Policy, context: Context)
     return _allowed(found.best, who, wanted, policy, context)
 
 
+def freeze_refusal(wanted: Permission, policy: Policy, context: Context) -> str:
+    """Why a freeze forbids it to the scheduler, which is never exempt; "" when none does."""
+    freeze = _freeze(frozenset(), wanted, policy, context)
+    if freeze is None:
+        return ""
+    return f'{_quoted(wanted)} is denied: freeze "{freeze.name}" is on until {spell_moment(freeze.until)}.'
+
+
 def policy_input(who: Principal, wanted: Permission, policy: Policy, context: Context) -> Mapping[str, object]:
     """The same question as a JSON document, for an external policy; docs/security.md describes its keys."""
     return {

@@ -6,8 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from msgspec import Struct, structs
+
 from bot.core.access import BreakGlassUse
 from bot.core.alert import Alert, AlertBatch, Severity
+from bot.core.backup import BackupStore
 from bot.core.incident import QUIET
 from bot.core.incident_marker import micros_of
 from bot.lib.text import spell_duration, spell_moment
@@ -15,6 +18,9 @@ from bot.lib.text import spell_duration, spell_moment
 OWN = "vakhta"  #: the source of alerts that are about the bot itself
 #: The groups of senders that are refused begin with this.
 REFUSED = f"{QUIET}refused/"
+
+#: The groups of stores of backups begin with this; those of troubles that can wait until the morning with the second.
+BACKUPS, QUIET_BACKUPS = "vakhta/backup/", f"{QUIET}backup/"
 
 #: How a sender that is refused sends, by the refusal's code.
 _REFUSALS = {
@@ -31,6 +37,35 @@ _TODO = {
     "RunUnknown": "Check the target of the run, then record the result: settle {run} done|failed because <text>",
     "RunUnwell": "Find out why. Repair the target, or undo the run: undo {run}",
 }
+
+
+#: The alert about copies of drills that cannot be removed.
+DRILL_LEFTOVERS = "DrillLeftovers"
+#: What a person should do about the drills of a store, by the alert's name.
+_DRILL_TODO = {
+    "DrillFailed": (
+        "Do not rely on its backups. Repair what the drill has found, make a backup, and drill again: drill {store}."
+        " This is over when a drill has passed."
+    ),
+    "DrillMissed": "Find out why it could not begin, and drill it now: drill {store}. This is over when it has passed.",
+    "DrillHangs": "`runs` shows its run. If nothing goes on there, drill again: drill {store}.",
+    DRILL_LEFTOVERS: (
+        "Remove what is left by hand, after a look that it is a drill's copy and not in use. The bot goes on trying."
+        " This is over when it is gone."
+    ),
+}
+
+
+class BackupTrouble(Struct, frozen=True, kw_only=True):
+    """What is wrong with a store of backups."""
+
+    name: str  #: the alert's
+    store: str
+    service: str  #: "" for none
+    severity: Severity
+    pages: bool
+    text: str  #: a sentence that the clock does not change
+    todo: str
 
 
 def unreadable(source: str, now: datetime, code: str, reason: str, sha256: str) -> AlertBatch:
@@ -164,6 +199,48 @@ def glass_broken(use: BreakGlassUse, called: str, contact: str, *, ended_at: dat
         starts_at=use.opened_at,
         ends_at=ended_at,
     )
+
+
+def drill_group(store: str) -> str:
+    """The group of what is wrong with the drills of that store."""
+    return f"vakhta/drill/{store}"
+
+
+def drill_trouble(
+    store: BackupStore, name: str, message: str, since: datetime, *, critical: bool = False
+) -> AlertBatch:
+    """Backups of a store are not known to restore. `name`: of `backups.drill_report.DrillAlarm`, or DrillLeftovers.
+
+    The same name continues its alert.
+    """
+    labels = {"alertname": name, "severity": "critical" if critical else "warning", "store": store.name}
+    return _own_alert(
+        group=drill_group(store.name),
+        episode_of=f"drill/{store.name}/{name}",
+        labels=labels | ({"service": store.service} if store.service else {}),
+        summary=f"{store.name}: {message}",
+        description=_DRILL_TODO[name].format(store=store.name),
+        starts_at=since,
+    )
+
+
+def backup_trouble(told: BackupTrouble, starts_at: datetime) -> AlertBatch:
+    """A store of backups is not as promised. Whether it pages follows from its group."""
+    labels = {"alertname": told.name, "severity": told.severity, "store": told.store}
+    return _own_alert(
+        group=f"{BACKUPS if told.pages else QUIET_BACKUPS}{told.store}",
+        episode_of=f"backup/{told.name}/{told.store}",
+        labels=labels | ({"service": told.service} if told.service else {}),
+        summary=f"{told.store}: {told.text}",
+        description=told.todo,
+        starts_at=starts_at,
+    )
+
+
+def ended(alert: Alert, at: datetime, because: str = "") -> AlertBatch:
+    """The end of an alert of the bot's own. `because`: why it is over although nothing got better; "" if it did."""
+    over = structs.replace(alert, firing=False, ends_at=at)
+    return AlertBatch(source=alert.source, group=alert.group, alerts=(over,), because=because)
 
 
 def _own_alert(

@@ -19,7 +19,7 @@ from bot.alerts.intake import Intake, IntakeResult
 from bot.alerts.refused_senders import RefusedSenders
 from bot.alerts.unheard import UnheardAlerts
 from bot.alerts.unknown_severities import UnknownSeverities
-from bot.app import database_damage, interpreter
+from bot.app import database_damage, disaster_export, interpreter
 from bot.app.build import (
     build_alert_rules,
     build_card_settings,
@@ -29,13 +29,17 @@ from bot.app.build import (
     flagger_tokens,
     open_store,
 )
+from bot.app.build_backups import build_freshness
 from bot.app.build_chatops import build_chatops
+from bot.app.build_drills import Tick, drill_ticks
 from bot.app.build_sources import build_alerts_endpoint
-from bot.app.build_tools import build_alert_states
+from bot.app.build_tools import build_alert_states, build_tools
 from bot.app.database_damage import DamageAlert
-from bot.app.scheduler import Scheduler
+from bot.app.disaster_export import DisasterExport, made_paper
+from bot.app.scheduler import Scheduler, on_own_thread
 from bot.app.shutdown import LEFT_BEHIND, ShutdownSteps, StopSignal
 from bot.app.welcome import welcome
+from bot.backups import freshness
 from bot.config.settings import Settings
 from bot.core.alert import AlertBatch
 from bot.core.channel import LearningChannel
@@ -48,6 +52,7 @@ from bot.lib.metrics import Metrics, OutboxSize
 from bot.notifications.channel_text import problem_text
 from bot.notifications.sender import Sender
 from bot.store import channel_health, outbox
+from bot.store.backup_rows import StoredBackupRecords
 from bot.store.channel_facts import StoredKeptFacts
 from bot.store.engine import Unavailable
 from bot.store.outbox import Claim
@@ -122,6 +127,8 @@ class Bot:
         self._refused_senders = RefusedSenders(self.store.now, self.intake.take)
         self._took_over = False  #: what an earlier process reported of them
         self.notary = build_notary(settings, self.store, self.meters, self.channels)
+        tools = build_tools(settings, self.store.now, records=StoredBackupRecords(self.store))
+        self._backups = tools.backups
         chatops = build_chatops(
             settings,
             self.store,
@@ -130,11 +137,13 @@ class Bot:
             on_commit=self._on_commit,
             seal=self.notary.seal_now,
             take=self.intake.take,
+            tools=tools,
         )
         self._chatops = chatops
         self.dispatcher, self.account_linking = chatops.dispatcher, chatops.account_linking
         self.sender = self._build_sender(subscriptions)
-        self.scheduler = self._build_scheduler(subscriptions, chatops.upkeep.tick)
+        drills = drill_ticks(self.store, chatops, self.intake.take, self.meters)
+        self.scheduler = self._build_scheduler(subscriptions, chatops.upkeep.tick, drills)
         self._alerts = build_alerts_endpoint(
             settings, submit=self.intake.take, quarantine=self.intake.keep, on_refused=self._on_sender_refused
         )
@@ -152,7 +161,9 @@ class Bot:
             observe=self._observe_intake,
         )
 
-    def _build_scheduler(self, subscriptions: Sequence[Subscription], upkeep: Callable[[], None]) -> Scheduler:
+    def _build_scheduler(
+        self, subscriptions: Sequence[Subscription], upkeep: Callable[[], None], drills: Sequence[Tick]
+    ) -> Scheduler:
         return Scheduler(
             self.store,
             subscriptions=subscriptions,
@@ -160,7 +171,7 @@ class Bot:
             take=self.intake.take,
             late_copy=self._settings.incidents.late_copy,
             quiet=self._settings.incidents.flapping.quiet,
-            ticks=self._ticks(upkeep, subscriptions),
+            ticks=(*self._ticks(upkeep, subscriptions), *drills),
         )
 
     def _ticks(
@@ -183,7 +194,27 @@ class Bot:
             (self._report_unknown_severities, unknown_severities.EVERY_S),
             (look_for_unheard, unheard.EVERY_S),
             (self._report_refused_senders, refused_senders.EVERY_S),
+            *self._ticks_of_backups(),
         )
+
+    def _ticks_of_backups(self) -> tuple[tuple[Callable[[], None], int], ...]:
+        if self._backups is None:
+            return ()
+        watch = build_freshness(self._settings, self._backups, self.store, self.intake.take, self.meters)
+        return ((watch.tick, freshness.EVERY_S), *self._ticks_of_the_disaster_plan())
+
+    def _ticks_of_the_disaster_plan(self) -> tuple[tuple[Callable[[], None], int], ...]:
+        places = self._settings.backups.dr
+        if places is None:
+            return ()
+        records = StoredBackupRecords(self.store)
+        export = DisasterExport(
+            places,
+            make=lambda: made_paper(self._settings, "SETTINGS", records, self.store.now()),
+            now=self.store.now,
+            written=lambda at: self.meters.disaster_plan_timestamp_seconds.set(at.timestamp()),
+        )
+        return ((on_own_thread("disaster-plan", [export.tick]), disaster_export.EVERY_S),)
 
     def _report_refused_senders(self) -> None:
         if not self._took_over:

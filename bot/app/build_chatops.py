@@ -29,6 +29,7 @@ from bot.app.build import (
     flagger_tokens,
 )
 from bot.app.build_tools import build_tools
+from bot.backups.drill_schedule import scheduled_rule
 from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
@@ -36,6 +37,7 @@ from bot.chatops.registry import args_of, known_names
 from bot.config.settings import Settings
 from bot.core.action import Tools
 from bot.core.alert import AlertBatch
+from bot.core.backup import Backups
 from bot.core.channel import AccountVerifier, ChannelFacts, Messenger
 from bot.core.command import KnownNames
 from bot.core.incident import OnCommit
@@ -45,6 +47,7 @@ from bot.core.registry import Registry
 from bot.core.request import Reply, Request
 from bot.notifications.card import CardSettings
 from bot.store import runs
+from bot.store.backup_rows import StoredBackupRecords
 from bot.store.engine import Store, Unavailable
 from bot.store.flagger_gates import FlaggerGates
 from bot.store.runs import Run
@@ -66,6 +69,8 @@ class ChatOps:
     live_answers: LiveAnswers
     upkeep: Upkeep
     flagger_gates: FlaggerGates
+    backups: Backups | None  #: None where the settings have no store of backups
+    messengers: Mapping[str, Messenger]
 
     def stop(self, within: timedelta) -> None:
         """Update no more live answers, and give the runs this long to end."""
@@ -90,11 +95,11 @@ def build_chatops(
     `take`: `Intake.take`, for the bot's own alerts about runs. `tools`: by default all clients, built now.
     `wait_for_results`: replies wait for slow runs to end.
     """
-    tools = tools or build_tools(settings, store.now)
+    tools = tools or build_tools(settings, store.now, records=StoredBackupRecords(store))
     registry = _build_registry(settings, channels, tools)
     linking = build_account_linking(settings, channels)
-    names = partial(known_names, build_people(settings), _services(settings))
-    authorizer = _build_authorizer(settings, linking, names, channels)
+    names = partial(known_names, build_people(settings), _services(settings), stores=_stores(settings))
+    authorizer = _build_authorizer(settings, linking, names, channels, tools.backups)
     break_glass = _build_break_glass(settings, authorizer, subscriptions)
     gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
     reports = RunReports(store, {name: one for name, one in channels.items() if isinstance(one, Messenger)})
@@ -129,6 +134,7 @@ def facilities_of(settings: Settings, channels: Mapping[str, ChannelFacts], *, s
         Facility.WORKLOAD: bool(placed),
         Facility.ROLLOUT: any((one.workload or "").startswith("rollout/") for one in placed),
         Facility.FLAGGER: any(one.cluster in gated for one in placed),
+        Facility.BACKUPS: bool(settings.backups.stores),
         Facility.SILENCES: silences,
         Facility.ACCOUNTS: any(one.accounts for one in channels.values()),
         Facility.BREAK_GLASS: any(one.break_glass for one in settings.roles.values()),
@@ -155,6 +161,8 @@ def _joined(
         live_answers=live_answers,
         upkeep=_build_upkeep(parts, break_glass, runner, dispatcher.undo_automatically),
         flagger_gates=gates,
+        backups=parts.tools.backups,
+        messengers=parts.reports.messengers,
     )
 
 
@@ -220,17 +228,25 @@ def _services(settings: Settings) -> tuple[str, ...]:
     return tuple(one.name for one in settings.services)
 
 
+def _stores(settings: Settings) -> Mapping[str, str]:
+    """Each store of backups, with its service; "" for none."""
+    return {one.name: one.service or "" for one in settings.backups.stores}
+
+
 def _build_authorizer(
     settings: Settings,
     linking: AccountLinking,
     names: Callable[[Request], KnownNames],
     channels: Mapping[str, ChannelFacts],
+    backups: Backups | None,
 ) -> Authorizer:
     return Authorizer(
         policy=build_policy(settings),
         linking=linking,
         environments={one.name: one.environment for one in settings.services},
+        stores=_stores(settings),
         name_lookup=names,
+        scheduled_rule=partial(scheduled_rule, backups.stores if backups else {}),
         pagers=frozenset(name for name, channel in channels.items() if channel.pages),
         external_policy=None
         if settings.opa is None

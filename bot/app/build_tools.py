@@ -10,18 +10,27 @@ from typing import Any, TypeVar, cast
 
 from bot.alerts.classification import service_of
 from bot.app.build import build_alert_rules
+from bot.app.build_backups import build_backups
 from bot.app.service_sites import ServiceSites
 from bot.config.settings import Settings
 from bot.core.action import MetricsStore, Tools
 from bot.core.alert_states import AlertStates
+from bot.core.backup import BackupRecords
 from bot.core.silences import Silences
 from bot.core.site import ServiceTargets
 
 
-def build_tools(settings: Settings, now: Callable[[], datetime], *, deferred: bool = False) -> Tools:
+def build_tools(
+    settings: Settings,
+    now: Callable[[], datetime],
+    *,
+    records: BackupRecords | None = None,
+    deferred: bool = False,
+) -> Tools:
     """Builds the clients that actions may use. One without a section is absent, and its SDK is not imported.
 
-    `deferred`: each is built, and its SDK imported, when it is first used.
+    `records`: the bot's own rows about backups; without them there are no backups. `deferred`: each client is built,
+    and its SDK imported, when it is first used. The engines of backups always are.
     """
     section = settings.sources.alertmanager
     build: Callable[[Callable[[], _Client]], _Client] = _deferred if deferred else _at_once
@@ -30,6 +39,7 @@ def build_tools(settings: Settings, now: Callable[[], datetime], *, deferred: bo
         silences=None if section is None or section.api_url is None else build(partial(_build_silences, settings)),
         metrics=None if settings.metrics is None else build(partial(_build_metrics, settings)),
         targets=build(partial(_build_targets, settings)) if settings.clusters else None,
+        backups=None if records is None else build_backups(settings, records, now),
     )
 
 

@@ -248,6 +248,28 @@ class TickLoop:
                     running.release()
 
 
+def on_own_thread(name: str, works: Sequence[Callable[[], object]]) -> Callable[[], None]:
+    """A tick that makes these calls one after the other on a thread of its own, and returns at once.
+
+    For what asks outside systems: a call that hangs delays the others of its thread alone. While they go on, the tick
+    does nothing. One that fails is logged, and does not keep the next from its turn.
+    """
+    running = threading.Lock()
+
+    def act() -> None:
+        try:
+            for work in works:
+                _guarded(work)()
+        finally:
+            running.release()
+
+    def tick() -> None:
+        if works and running.acquire(blocking=False):
+            threading.Thread(target=act, name=name, daemon=True).start()
+
+    return tick
+
+
 def _guarded(tick: Callable[[], object]) -> Callable[[], None]:
     """A tick that fails is logged, and is called again at its next time."""
 
@@ -255,8 +277,14 @@ def _guarded(tick: Callable[[], object]) -> Callable[[], None]:
         try:
             tick()
         except Unavailable as trouble:
-            logger.warning("tick failed", extra={"tick": tick.__name__, "why": str(trouble)})
+            logger.warning("tick failed", extra={"tick": _name_of(tick), "why": str(trouble)})
         except Exception:
-            logger.exception("tick failed", extra={"tick": tick.__name__})
+            logger.exception("tick failed", extra={"tick": _name_of(tick)})
 
     return run
+
+
+def _name_of(tick: Callable[[], object]) -> str:
+    """Of a partial, the name of what it calls."""
+    called = getattr(tick, "func", tick)
+    return str(getattr(called, "__qualname__", called))

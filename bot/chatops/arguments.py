@@ -38,6 +38,7 @@ _NAME = re.compile(rf"{_LABEL}(?:[./]{_LABEL})*")
 _LONGEST_NAME = 253  #: of a DNS name: RFC 1123 by way of Kubernetes' object names
 _PERSON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _HANDLE = re.compile(r"[0-9a-f]{4,64}")
+_BACKUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+=-]{0,511}")
 _SPAN = re.compile(r"(?:([1-9][0-9]{0,4})d)?(?:([1-9][0-9]{0,4})h)?(?:([1-9][0-9]{0,4})m)?(?:([1-9][0-9]{0,6})s)?")
 _MATCHER = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]{0,127})(=~|!~|!=|=)")
 _MOST_MATCHERS = 20
@@ -220,6 +221,25 @@ class Handle:
 
     def format(self, value: object) -> str:
         return str(value)
+
+
+@dataclass(frozen=True)
+class BackupId:
+    """The id of a backup, or its first characters: a label, a file's name, an ARN. It is only looked up in a list."""
+
+    def usage(self, field: str) -> str:
+        return field
+
+    def parse(self, tokens: Tokens, slot: ArgumentSlot) -> str:
+        word = tokens.next_word()
+        if not word:
+            raise slot.missing()
+        if not _BACKUP.fullmatch(word):
+            raise slot.refusal(f"{shorten(word)} is not a backup's id: letters, digits and ._:/@+=- only.")
+        return word
+
+    def format(self, value: object) -> str:
+        return quote_if_needed(str(value))
 
 
 @dataclass(frozen=True)

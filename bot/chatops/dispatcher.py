@@ -23,6 +23,7 @@ from bot.actions.runner import Runner
 from bot.chatops import parser, redelivered_answers
 from bot.chatops import registry as verbs
 from bot.chatops.account_recheck import AccountVerification
+from bot.chatops.action_target import target_of
 from bot.chatops.context.handler import RequestHandler, denied
 from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.chatops.live_answers import Inspect, LiveAnswers
@@ -55,6 +56,9 @@ from bot.store.engine import Store, Unavailable
 from bot.store.runs import Run
 
 logger = logging.getLogger(__name__)
+
+#: The verbs that the scheduler may begin by itself. Nothing else becomes one by a setting.
+SCHEDULED_VERBS = frozenset({"drill"})
 
 
 class Dispatcher:
@@ -190,6 +194,33 @@ class Dispatcher:
         request = Request(by=SCHEDULER, text=run.undo, channel="watch", incident_id=proposal.incident_id)
         return self._continue(UndoStep(run=run, reason=reason), request)
 
+    def run_scheduled(self, text: str, reason: str) -> Reply:
+        """Begin what the settings schedule, as the scheduler: planned, audited and run as every action, with nobody's
+        approval. So it is refused where its plan asks for one. `reason`: why it is due, in a few words.
+        """
+        request = cleaned(Request(by=SCHEDULER, text=text, channel=SCHEDULER.id))
+        try:
+            step = self._scheduled_step(request, reason)
+        except Rejected as refused:
+            self._record(request, Code.DENIED, refused.message)
+            return Reply(text=refused.message, ok=False)
+        return self._continue(step, request)
+
+    def _scheduled_step(self, request: Request, reason: str) -> PlanStep:
+        """Raises `Rejected`: the settings do not schedule it, or a freeze is on."""
+        verb, rest = split_verb(request.text)
+        if verb not in SCHEDULED_VERBS:
+            message = f"{verb[:40]!r} is never begun by the scheduler. Nothing was done."
+            raise Rejected(message, code="not_scheduled", status=403)
+        action = self._registry.action(verb)
+        args = parser.parse(action.args, rest, None, action.usage)
+        with self._store.begin() as tx:
+            target = target_of(tx.sql, action, args)
+            decision = self._authorizer.decide_scheduled(tx, request, verb, target, reason)
+        if not decision.allowed:
+            raise Rejected(denied(decision), code="denied", status=403)
+        return PlanStep(action=action, args=args, request=request, decision=decision, target=target)
+
     def _continue(self, step: NextStep, request: Request) -> Reply:
         """The steps outside of the request's transaction."""
         try:
@@ -234,7 +265,7 @@ class Dispatcher:
         """Read the current state, and show what would be done."""
         action, request = step.action, step.request
         if not action.read_only:
-            self._check_external_policy(request, action.verb, action.target(step.args))
+            self._check_external_policy(request, action.verb, step.target)
         undoes = step.undo_of.id if step.undo_of else ""
         plan = inspect(partial(action.plan, step.args, replace(self._tools, by=request.by, undo_of=undoes)))
         if action.read_only:
@@ -246,6 +277,9 @@ class Dispatcher:
                 hint = "Nothing was done. Check its state, and use a new command."
                 raise Rejected(f"{message} {hint}", code="changed_since", status=409)
         needs = approval.approvals_needed(action.risk, step.decision, plan)
+        if (needs or plan.confirm_name) and not request.by.human and step.undo_of is None:
+            message = f"{request.text} needs the approval of a person. Nothing was done. Ask for it in a chat."
+            raise Rejected(message, code="needs_approval", status=403)
         at_once = (action.risk is Risk.NONE and needs == 0) or not request.by.human
         proposal = proposal_for(step, plan, needs, now=self._store.now())
         proposal = replace(proposal, state=PlanState.APPROVED if at_once else PlanState.SHOWN)
@@ -296,7 +330,9 @@ class Dispatcher:
             raise Rejected(
                 f"Plan {proposal.short_handle} is out of date. {denied(decision)}", code="denied", status=403
             )
-        again = PlanStep(action=action, args=args, request=first, decision=decision, undo_of=undo_of)
+        again = PlanStep(
+            action=action, args=args, request=first, decision=decision, target=plan.target, undo_of=undo_of
+        )
         shown = self._plan(again, differences)
         message = f"Plan {proposal.short_handle} is out of date. Nothing was done. The new plan:"
         return replace(shown, text=f"{message}\n{shown.text}", ok=False)
@@ -311,11 +347,14 @@ class Dispatcher:
             action.args, rest, asked.incident_id, action.usage, known=self._authorizer.known_names(asked)
         )
         with self._store.begin() as tx:
-            decision = self._authorizer.decide_undo(tx, asked, verb, action.target(args), step.reason)
+            target = target_of(tx.sql, action, args)
+            decision = self._authorizer.decide_undo(tx, asked, verb, target, step.reason)
         if not decision.allowed:
             self._record(asked, Code.DENIED, decision.reason)
             return Reply(text=denied(decision), ok=False)
-        return self._plan(PlanStep(action=action, args=args, request=asked, decision=decision, undo_of=run))
+        return self._plan(
+            PlanStep(action=action, args=args, request=asked, decision=decision, target=target, undo_of=run)
+        )
 
     def _check_external_policy(self, request: Request, verb: str, target: str) -> None:
         """Raises `DeniedExternally` if the external policy denies it. An undo by the scheduler is not asked about: the

@@ -31,6 +31,7 @@ class PlanStep:
     args: object
     request: Request
     decision: Decision
+    target: str  #: what the rights were asked for
     undo_of: Run | None = None
 
 

@@ -37,16 +37,18 @@ class RequestParts:
     targets: ServiceTargets | None = None  #: the services that run in a cluster; None: no cluster is set up
 
 
-def known_names(people: People, services: Sequence[str], request: Request) -> KnownNames:
+def known_names(
+    people: People, services: Sequence[str], request: Request, *, stores: Collection[str] = ()
+) -> KnownNames:
     """The names that arguments may use. A person may also be named by their account in that channel, or by `me`.
 
-    `services`: if none is configured, any well-formed name is accepted.
+    `services`, `stores` of backups: if none is configured, any well-formed name is accepted.
     """
     mentioned = {account: one for (channel, account), one in people.accounts.items() if channel == request.channel}
     names: dict[str, Collection[str]] = {
         "person": {**mentioned, **{one: one for one in people.persons}, "me": request.by.id},
     }
-    return {**names, "service": services} if services else names
+    return names | {sort: some for sort, some in (("service", services), ("store", tuple(stores))) if some}
 
 
 def with_services_seen(known: KnownNames, seen: Collection[str]) -> KnownNames:

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from bot.lib.settings_fields import Section
+
 Loc = tuple[str | int, ...]  #: the path to a value: ("people", 0, "slack")
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
@@ -87,7 +89,7 @@ def add_validation_faults(error: ValidationError, model: type[BaseModel], given:
         if detail["type"] == "too_short" and any(_within(other["loc"], detail["loc"]) for other in details):
             continue  # pydantic counts only valid entries, and the invalid ones are reported already
         loc: Loc = tuple(step for step in detail["loc"] if step != "[key]")
-        message = _explained(detail, loc, model)
+        message = _explained(detail, loc, model, given.tree)
         if detail["type"] == "extra_forbidden":
             given.faults.append(
                 given.fault(loc, message)
@@ -123,10 +125,10 @@ def _known(loc: Loc, marks: Mapping[Loc, tuple[int, int]]) -> Loc:
     return loc
 
 
-def _explained(detail: ErrorDetails, loc: Loc, model: type[BaseModel]) -> str:
+def _explained(detail: ErrorDetails, loc: Loc, model: type[BaseModel], tree: Plain) -> str:
     kind, ctx = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"is not a key here; {nearest(str(loc[-1]), _keys_at(model, loc[:-1]))}"
+        return f"is not a key here; {nearest(str(loc[-1]), _keys_at(model, loc[:-1], tree))}"
     if kind == "missing":
         return "is missing; add it"
     if kind in {"literal_error", "enum"}:
@@ -135,28 +137,40 @@ def _explained(detail: ErrorDetails, loc: Loc, model: type[BaseModel]) -> str:
         return str(ctx["error"])
     if found := next((text for start, text in _MESSAGES.items() if kind.startswith(start)), None):
         return found.format(**ctx)
-    message = (kind == "string_pattern_mismatch" and _pattern_hint(model, loc)) or detail["msg"]
+    message = (kind == "string_pattern_mismatch" and _pattern_hint(model, loc, tree)) or detail["msg"]
     return message[:1].lower() + message[1:]
 
 
-def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
+def _keys_at(model: type[BaseModel], loc: Loc, tree: Plain) -> list[str]:
     """The keys that the model allows at that place; empty where any key is allowed."""
-    kind: object = model
-    for step in loc:
-        kind = _inside(bare(kind), step)
-    kind = bare(kind)
+    kind = _kind_at(model, loc, tree)
     return list(fields_of(kind)) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
 
 
-def _pattern_hint(model: type[BaseModel], loc: Loc) -> str:
+def _pattern_hint(model: type[BaseModel], loc: Loc, tree: Plain) -> str:
     """What the value must be, as the field's JSON schema tells editors; "" where it tells nothing."""
-    kind: object = model
-    for step in loc[:-1]:
-        kind = _inside(bare(kind), step)
-    kind = bare(kind)
+    kind = _kind_at(model, loc[:-1], tree)
     field = kind.model_fields.get(str(loc[-1])) if isinstance(kind, type) and issubclass(kind, BaseModel) else None
     extra = field.json_schema_extra if isinstance(field, FieldInfo) else None
     return str(extra.get("patternErrorMessage", "")) if isinstance(extra, dict) else ""
+
+
+def _kind_at(model: type[BaseModel], loc: Loc, tree: Plain) -> object:
+    """The type at that place. `tree`: the settings as read, as some types depend on the value beside them."""
+    kind: object = model
+    for step in loc:
+        kind = bare(kind)
+        beside = tree if isinstance(tree, dict) else {}
+        by_value = kind.types_by_value(beside) if isinstance(kind, type) and issubclass(kind, Section) else {}
+        kind = by_value.get(str(step)) or _inside(kind, step)
+        tree = _value_at(tree, step)
+    return bare(kind)
+
+
+def _value_at(tree: Plain, step: str | int) -> Plain:
+    if isinstance(tree, dict):
+        return tree.get(str(step))
+    return tree[step] if isinstance(tree, list) and isinstance(step, int) and step < len(tree) else None
 
 
 def fields_of(kind: type[BaseModel]) -> dict[str, object]:

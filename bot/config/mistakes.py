@@ -58,6 +58,7 @@ def _parts(kind: object, value: Plain) -> Iterator[tuple[str | int, object, Plai
     if isinstance(value, list) and inner:
         yield from ((number, inner[0], item) for number, item in enumerate(value))
     elif isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, Section):
-        yield from ((name, field, value[name]) for name, field in fields_of(kind).items() if name in value)
+        types = {**fields_of(kind), **kind.types_by_value(value)}
+        yield from ((name, field, value[name]) for name, field in types.items() if name in value)
     elif isinstance(value, dict) and inner:
         yield from ((name, inner[-1], item) for name, item in value.items())

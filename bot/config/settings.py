@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
-from bot.config import mistakes, paths, rules, secrets, yaml_reader
+from bot.config import backups, mistakes, paths, rules, secrets, yaml_reader
 from bot.config.access import FreezeSettings, PersonSettings, RoleSettings, SecuritySettings
 from bot.config.audit import AuditSettings
+from bot.config.backups import BackupsSettings
 from bot.config.consistency import Declared, contradictions, entries, section_of, unusable_rules
 from bot.config.faults import InvalidSettings, Loc, Plain, SettingsFault, add_validation_faults
 from bot.config.incidents import FlappingSettings, PageAgainSettings
@@ -97,6 +98,7 @@ def _certain_faults(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
     yield from rules.unknown_verbs(tree, verbs)
     yield from rules.freezes_with_verbs(tree, verbs)
     yield from contradictions(tree, _declared())
+    yield from backups.contradictions(tree)
 
 
 def _doubts(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
@@ -267,6 +269,7 @@ class Settings(Section):
     roles: Mapping[str, RoleSettings] = Field(default_factory=dict)
     services: tuple[ServiceSettings, ...] = ()
     clusters: Mapping[str, ClusterSettings] = Field(default_factory=dict)
+    backups: BackupsSettings = Field(default_factory=BackupsSettings)
     freezes: tuple[FreezeSettings, ...] = ()
     security: SecuritySettings = Field(default_factory=SecuritySettings)
     opa: OpaSettings | None = None

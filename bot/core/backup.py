@@ -395,6 +395,7 @@ class Drill:
     leftovers: tuple[str, ...] = ()
     cost: str = ""
     version: str = ""  #: of the engine or tool
+    told_at: datetime | None = None  #: when its result was posted; a post is made once at most
 
 
 class RestoreState(StrEnum):
@@ -470,6 +471,14 @@ class BackupRecords(Protocol):
 
     def abort_reason(self, run: str) -> str:
         """Why that drill was asked to stop; "" if it was not."""
+        ...
+
+    def put_sentinel(self, store: str, token: str, at: datetime) -> None:
+        """`token` is in that store since `at`. Only the newest are kept."""
+        ...
+
+    def sentinels(self, store: str) -> Mapping[str, datetime]:
+        """The tokens that were written to that store, with when each was in it."""
         ...
 
     def put_look(self, look: StoreLook) -> None: ...

@@ -74,7 +74,8 @@ EVERY_FACILITY = frozenset(Facility)
 class Manual:
     """What `help` says of one verb.
 
-    An example may hold `{service}`, `{incident}`, `{person}`, `{run}` or `{plan}`; `help` fills in names that exist.
+    An example may hold `{service}`, `{store}`, `{incident}`, `{person}`, `{run}` or `{plan}`; `help` fills in names
+    that exist.
     """
 
     topic: Topic

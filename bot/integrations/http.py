@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
+from typing import Any
 
 import requests
 from pydantic import SecretStr
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
 
 from bot.core.errors import OutcomeUnknown, Rejected
@@ -37,8 +40,11 @@ _CODES = {
 class HttpApi:
     """`called` is its name in messages. With `user`, `token` is that user's password (basic), else a bearer token.
 
-    `timeout` is for connecting, and again from there to the end of the answer. `most`: bytes of an answer. Safe to
-    share between threads.
+    `timeout` is for connecting, and again from there to the end of the answer. `most`: bytes of an answer. `ca`: a
+    certificate authority in PEM that is trusted beside the usual ones. Safe to share between threads.
+
+    `error_header`: a header that this service alone sets, on every error of its own (ClickHouse's
+    X-ClickHouse-Exception-Code). With it a server error is an answer, and `Rejected` carries its value as `code`.
     """
 
     def __init__(
@@ -50,6 +56,8 @@ class HttpApi:
         user: str | None = None,
         timeout: timedelta = timedelta(seconds=5),
         most: int = _MAX_BYTES,
+        error_header: str = "",
+        ca: str = "",
     ) -> None:
         self._url = url.rstrip("/")
         self._called = called
@@ -62,6 +70,8 @@ class HttpApi:
         }
         self._timeout_s = timeout.total_seconds()
         self._most = most
+        self._error_header = error_header
+        self._ca = ca
 
     def get(self, verb: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None) -> object:
         """A request that changes nothing there; returns the decoded JSON, None for an empty answer.
@@ -82,7 +92,7 @@ class HttpApi:
         except OutcomeUnknown as unknown:
             raise self._read_failed(unknown) from None
 
-    def send(self, verb: str, path: str, *, body: object = None) -> object:
+    def send(self, verb: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None) -> object:
         """A request that changes something there; returns as `get` does.
 
         Raises:
@@ -91,7 +101,7 @@ class HttpApi:
             OutcomeUnknown: it was sent, and no readable answer came back.
         """
         try:
-            return self._decoded(self._call(verb, path, (), body))
+            return self._decoded(self._call(verb, path, query, body))
         except OutcomeUnknown as unknown:
             raise OutcomeUnknown(f"{unknown.message} It is not known whether it took effect.") from None
 
@@ -110,16 +120,20 @@ class HttpApi:
 
     def _call(self, verb: str, path: str, query: Sequence[tuple[str, str]], body: object) -> bytes:
         """Each call has a connection of its own: a kept one that the other side has just closed would look like a
-        request that was sent and not answered.
+        request that was sent and not answered. A body of bytes is sent as it is, any other as JSON.
         """
+        raw = body if isinstance(body, bytes) else None
         until = time.monotonic() + 2 * self._timeout_s
         try:
             with one_attempt_session() as session:
+                if self._ca:
+                    session.mount("https://", _Trusting(self._ca))
                 response = session.request(
                     verb,
                     f"{self._url}{path}",
                     params=list(query),
-                    json=body,
+                    data=raw,
+                    json=None if raw is not None else body,
                     headers=self._headers,
                     timeout=self._timeout_s,
                     allow_redirects=False,
@@ -132,6 +146,10 @@ class HttpApi:
 
     def _answered(self, answer: requests.Response, until: float) -> bytes:
         status = answer.status_code
+        code = answer.headers.get(self._error_header, "") if self._error_header else ""
+        if code:
+            why = self.sanitize(_reason_in(self._text(answer, until)))
+            raise Rejected(f"{self._called} refused ({status}): {why} Nothing was done.", code=code)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise _Failed(f"{self._called} failed ({status}): {self.sanitize(_reason_in(self._text(answer, until)))}")
         if status >= HTTPStatus.BAD_REQUEST:
@@ -207,6 +225,18 @@ def one_attempt_session() -> requests.Session:
     session.trust_env = False
     session.max_redirects = 0
     return session
+
+
+class _Trusting(HTTPAdapter):
+    """Connections that also trust this certificate authority."""
+
+    def __init__(self, ca: str) -> None:
+        self._context = ssl.create_default_context()
+        self._context.load_verify_locations(cadata=ca)
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        super().init_poolmanager(*args, **more, ssl_context=self._context)
 
 
 class _Failed(OutcomeUnknown):

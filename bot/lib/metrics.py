@@ -43,6 +43,7 @@ class Metrics:
         self._add_inbound()
         self._add_outbound()
         self._add_audit()
+        self._add_backups()
 
     def text(self, outbox_sizes: Iterable[OutboxSize] | None) -> bytes:
         """All metrics in Prometheus' text format. `outbox_sizes` None: the store did not answer, so those series are
@@ -103,6 +104,27 @@ class Metrics:
             "audit_anchor_failures",
             "Writes of checkpoints outside of the database that failed and are retried.",
             "sink",
+        )
+
+    def _add_backups(self) -> None:
+        """`store` is a name of the settings."""
+        self.backup_age_seconds = self._gauge(
+            "backup_age_seconds", "Age of the newest data that can be restored, as far as known.", "store"
+        )
+        self.backup_usable = self._gauge(
+            "backup_usable", "1 while data as new as the RPO can be restored; 0 also when that is unknown.", "store"
+        )
+        self.restore_seconds = self._gauge(
+            "restore_seconds", "Median time to usable data over the drills that passed.", "store"
+        )
+        self.drills_total = self._counter("drills_total", "Drills that ended, missed ones included.", "store", "result")
+        self.drill_passed = self._gauge("drill_passed", "1 when the last drill passed.", "store")
+        self.drill_age_seconds = self._gauge("drill_age_seconds", "Time since the last drill that passed.", "store")
+        self.drill_rpo_seconds = self._gauge("drill_rpo_seconds", "RPO that the last passed drill measured.", "store")
+        self.drill_rto_seconds = self._gauge("drill_rto_seconds", "RTO that the last passed drill measured.", "store")
+
+        self.disaster_plan_timestamp_seconds = self._gauge(
+            "disaster_plan_timestamp_seconds", "When this process last wrote the plan for a disaster; 0: not yet."
         )
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:

@@ -106,6 +106,31 @@ def _whole(unit: str, least: int, most: int) -> BeforeValidator:
     return BeforeValidator(measure)
 
 
+_SPAN = re.compile(r"(?:([0-9]{1,4})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,6})s)?")
+_LONGEST_SPAN = timedelta(days=3660)
+SPAN_FORM = "must be a duration with its unit, such as 90s, 30m, 4h or 7d"
+
+
+def span_of(written: object) -> timedelta | None:
+    """The duration that was written as `90s`, `30m`, `4h`, `7d` or `1d12h`; None where it is not one, or zero."""
+    if isinstance(written, timedelta):
+        return written
+    found = _SPAN.fullmatch(written.strip()) if isinstance(written, str) else None
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (int(digits or 0) for digits in found.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds) or None
+
+
+def _span(written: object) -> timedelta:
+    if isinstance(written, int | float) and not isinstance(written, bool):
+        raise ValueError("is a number without a unit; write a duration such as 90s, 30m, 4h or 7d")  # noqa: TRY004
+    found = span_of(written)
+    if found is None or found > _LONGEST_SPAN:
+        raise ValueError(SPAN_FORM)
+    return found
+
+
 def is_host_and_port(listen: object) -> bool:
     """Whether that is a valid value of the type `HostPort`."""
     try:
@@ -170,6 +195,11 @@ Address = Annotated[str, AfterValidator(_web_address)]
 Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
 Minutes = Annotated[timedelta, _whole("minutes", 0, 43200), WithJsonSchema({"type": "integer", "minimum": 0})]
 Seconds = Annotated[timedelta, _whole("seconds", 1, 600), WithJsonSchema({"type": "integer", "minimum": 1})]
+Span = Annotated[
+    timedelta,
+    BeforeValidator(_span),
+    WithJsonSchema({"type": "string", "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"}),
+]
 TimeWindow = Annotated[str, AfterValidator(_time_window)]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
 HostPort = Annotated[str, AfterValidator(_host_and_port)]
@@ -187,6 +217,11 @@ class Section(BaseModel):
         if not isinstance(given, Mapping):
             return given
         return {key: value for key, value in given.items() if value is not None or key not in cls.model_fields}
+
+    @classmethod
+    def types_by_value(cls, given: Mapping[str, object]) -> Mapping[str, object]:  # noqa: ARG003 (for subclasses)
+        """The types of those keys whose type depends on the value of another one, as far as `given` tells them."""
+        return {}
 
     @classmethod
     def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:  # noqa: ARG003 (for subclasses)

@@ -71,6 +71,13 @@ def spell_duration(long: timedelta) -> str:
     return " ".join(f"{number} {unit}" for number, unit in _units(long, minute="min")) or "0 s"
 
 
+def spell_briefly(long: timedelta) -> str:
+    """A duration by its two largest units: "3 d 4 h", "3 h 5 min", "12 min"; seconds only below ten minutes."""
+    seconds = max(0, int(long.total_seconds()))
+    step = next((step for over, step in ((86400, 3600), (600, 60)) if seconds >= over), 1)
+    return spell_duration(timedelta(seconds=seconds // step * step))
+
+
 def _units(long: timedelta, *, minute: str) -> Iterator[tuple[int, str]]:
     """Days, hours, minutes and seconds, without those that are zero. `minute`: how that unit is written."""
     seconds = int(long.total_seconds())

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -51,6 +52,37 @@ class WeeklyWindow:
                 if begin <= now < end:
                     return end
         return None
+
+
+class Opening(NamedTuple):
+    """One time that windows are open, in UTC."""
+
+    begin: datetime
+    end: datetime
+
+
+def openings(windows: tuple[WeeklyWindow, ...], since: datetime, until: datetime) -> list[Opening]:
+    """When windows are open between two moments, the first one first; those that touch are one.
+
+    A window whose local hours are all skipped that day is open for as long as it is written, from the change on: what
+    is done once in each window is not left out because of the clock.
+    """
+    found = []
+    for hours in windows:
+        day, last = since.astimezone(hours.zone).date() - timedelta(days=2), until.astimezone(hours.zone).date()
+        while day <= last:
+            if day.weekday() in hours.days:
+                begin, end = _window(hours, day)
+                long = (hours.end - hours.begin) % _MINUTES_OF_A_DAY or _MINUTES_OF_A_DAY
+                found.append(Opening(begin, end if end > begin else begin + timedelta(minutes=long)))
+            day += timedelta(days=1)
+    merged: list[Opening] = []
+    for one in sorted(found):
+        if merged and one.begin <= merged[-1].end:
+            merged[-1] = Opening(merged[-1].begin, max(merged[-1].end, one.end))
+        else:
+            merged.append(one)
+    return [one for one in merged if one.end > since and one.begin < until]
 
 
 def parse_window(written: str) -> WeeklyWindow:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -10,11 +12,16 @@ import msgspec
 from bot.core.backup import Drill, DrillResult, RestoreRecord, RestoreState, StoreLook
 from bot.core.errors import Rejected
 from bot.store.engine import Store
+from bot.store.sql import Sql
 from bot.store.times import micros
 
 _Row = TypeVar("_Row", RestoreRecord, Drill, StoreLook)
 #: The copy of a restore in one of these states is gone, or was never there.
 _CLOSED = (RestoreState.REMOVED,)
+#: The row beside a store's look that has its sentinels. No store is called so: a name has no space.
+_SENTINELS_OF = "sentinels of {store}"
+#: How many sentinels of a store are remembered, the newest. A backup that is older than all of them is judged by none.
+_SENTINELS = 256
 
 
 class StoredBackupRecords:
@@ -71,10 +78,7 @@ class StoredBackupRecords:
 
     def list_drills(self, store: str, limit: int = 20) -> Sequence[Drill]:
         with self._store.read() as reading:
-            rows = reading.sql.rows(
-                "SELECT body FROM drill WHERE store = ? ORDER BY began_at DESC, run LIMIT ?", store, limit
-            )
-        return [_read(row[0], Drill) for row in rows]
+            return drills(reading.sql, store, limit)
 
     def ask_abort(self, store: str, reason: str) -> str:
         with self._store.begin() as tx:
@@ -89,6 +93,41 @@ class StoredBackupRecords:
     def abort_reason(self, run: str) -> str:
         with self._store.read() as reading:
             return str(reading.sql.scalar("SELECT abort FROM drill WHERE run = ?", run) or "")
+
+    def claim_telling(self, drill: Drill, at: datetime) -> bool:
+        """Note that its result is being posted. False: it is posted already, or its row has changed since it was read.
+
+        `drill`: as it was read. The row is compared as a whole, so that of two replicas one posts.
+        """
+        if drill.told_at is not None:
+            return False
+        with self._store.begin() as tx:
+            told = tx.sql.run(
+                "UPDATE drill SET body = ? WHERE run = ? AND body = ?",
+                _written(replace(drill, told_at=at)),
+                drill.run,
+                _written(drill),
+            )
+        return told == 1
+
+    def put_sentinel(self, store: str, token: str, at: datetime) -> None:
+        key = _SENTINELS_OF.format(store=store)
+        with self._store.begin() as tx:
+            body = tx.sql.scalar("SELECT body FROM store_look WHERE store = ?", key)
+            known = {} if body is None else msgspec.json.decode(body, type=dict[str, datetime])
+            newest = sorted({**known, token: at}.items(), key=lambda one: one[1])[-_SENTINELS:]
+            tx.sql.run(
+                "INSERT INTO store_look (store, looked_at, body) VALUES (?, ?, ?) ON CONFLICT (store)"
+                " DO UPDATE SET looked_at = excluded.looked_at, body = excluded.body",
+                key,
+                micros(at),
+                msgspec.json.encode(dict(newest)).decode(),
+            )
+
+    def sentinels(self, store: str) -> Mapping[str, datetime]:
+        with self._store.read() as reading:
+            body = reading.sql.scalar("SELECT body FROM store_look WHERE store = ?", _SENTINELS_OF.format(store=store))
+        return {} if body is None else msgspec.json.decode(body, type=dict[str, datetime])
 
     def put_look(self, look: StoreLook) -> None:
         with self._store.begin() as tx:
@@ -105,6 +144,14 @@ class StoredBackupRecords:
         with self._store.read() as reading:
             body = reading.sql.scalar("SELECT body FROM store_look WHERE store = ?", store)
         return None if body is None else _read(body, StoreLook)
+
+
+def drills(sql: Sql, store: str, limit: int) -> list[Drill]:
+    """The newest first. `store`: "" for all."""
+    rows = sql.rows(
+        "SELECT body FROM drill WHERE (? = '' OR store = ?) ORDER BY began_at DESC, run LIMIT ?", store, store, limit
+    )
+    return [_read(row[0], Drill) for row in rows]
 
 
 def _written(row: RestoreRecord | Drill | StoreLook) -> str:

@@ -1,5 +1,5 @@
-"""The API of incidents: the list, one incident with timeline, alerts, runs and deliveries, the last runs, and the plans
-that wait.
+"""The API of incidents: the list, one incident with timeline, alerts, runs and deliveries, the last runs, the plans
+that wait, and drills of backups.
 
 It is read-only. If the database does not answer in time, the answer is 503, never an empty list: "no incidents" must be
 true.
@@ -26,6 +26,7 @@ from bot.store.engine import Store
 from bot.store.views import Reader
 from bot.web import incident_pages
 from bot.web.auth import Auth
+from bot.web.drills_api import FORMATS, MOST_DRILLS, DrillsOut, drills_as_markdown, last_drills
 from bot.web.incident_json import IncidentInFull, in_full
 from bot.web.incident_pages import IncidentsOut, Wanted, place_of
 from bot.web.plans_api import PlansOut, waiting_plans
@@ -70,6 +71,7 @@ def routes(store: Store, auth: Auth, *, threads: Executor, cards: CardSettings) 
     _add_list(router, reads, cards)
     _add_incident(router, reads, cards)
     _add_actions(router, reads, store, cards)
+    _add_drills(router, reads)
     return router
 
 
@@ -124,6 +126,19 @@ def _add_actions(router: APIRouter, reads: StoreReads, store: Store, cards: Card
     @router.get("/plans", summary="The plans that wait for approval", response_model=PlansOut, tags=["plans"])
     async def list_plans() -> Response:
         return _json(await reads.read(lambda seen: waiting_plans(seen, store.now(), cards, _AT_CONSOLE)))
+
+
+def _add_drills(router: APIRouter, reads: StoreReads) -> None:
+    @router.get("/drills", summary="The last drills of backups", response_model=DrillsOut, tags=["drills"])
+    async def list_drills(
+        store: Annotated[str, Query(max_length=253, description="Only drills of this store.")] = "",
+        limit: Annotated[int, Query(ge=1, le=MOST_DRILLS)] = MOST_DRILLS,
+        form: Annotated[Literal["json", "markdown"], Query(alias="format", description=FORMATS)] = "json",
+    ) -> Response:
+        if form == "markdown":
+            page = await reads.read(lambda seen: drills_as_markdown(seen, store, limit))
+            return Response(page, media_type="text/markdown; charset=utf-8")
+        return _json(await reads.read(lambda seen: last_drills(seen, store, limit)))
 
 
 def _check_order(wanted: Wanted) -> None:

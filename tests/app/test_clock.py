@@ -366,13 +366,15 @@ _NOT_WAITED_FOR = {
     "they tell people when it was, or how long ago": (
         "incident.opened_at incident.changed_at incident.resolved_at alert.heard_at event.at delivery.sent_at"
         " glass.opened_at glass.reviewed_at glass.closed_at gate.passed_at gate.closed_at"
-        " link_code.spent_at audit_entry.at audit_checkpoint.at audit_anchor.at"
+        " link_code.spent_at audit_entry.at audit_checkpoint.at audit_anchor.at restore.began_at"
     ),
     "the sender's clock says so, and what it says is compared with what it said": (
         "alert.starts_at alert.ended_at alert.until"
     ),
     "from then on they may be forgotten, which may be late": "seen.at notice.at link_code.at",
-    "one in the time to come does not count where it is looked for": "quarantine.at",
+    "one in the time to come does not count where it is looked for": (
+        "quarantine.at drill.began_at store_look.looked_at"
+    ),
     "nobody reads it: a hold is let go of with its run": "hold.until",
 }
 #: By `_FROM_THEIR_BEGINNING`, with the beginning itself.

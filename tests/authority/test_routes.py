@@ -52,6 +52,7 @@ LETS_IN: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/api/incidents"): _API,
     ("GET", "/api/incidents/1"): _API,
     ("GET", "/api/plans"): _API,
+    ("GET", "/api/drills"): _API,
     ("GET", "/api/runs"): _API,
     ("GET", "/api/audit"): _API,
     ("GET", "/api/docs"): _API,

@@ -42,7 +42,14 @@ def test_its_usage_is_what_its_arguments_make_it_and_it_says_what_it_does(comman
 @pytest.mark.parametrize("verb", sorted(ALL))
 def test_each_example_of_its_manual_is_understood_as_it_stands(verb: str) -> None:
     said = ALL[verb]
-    names = {"service": "prod/api", "incident": 7, "person": "bo", "run": "1a2b3c4d", "plan": "5e6f7a8b"}
+    names = {
+        "service": "prod/api",
+        "store": "prod/orders-db",
+        "incident": 7,
+        "person": "bo",
+        "run": "1a2b3c4d",
+        "plan": "5e6f7a8b",
+    }
     about_one = any(one.name == "incident" for one in fields(said.args))
 
     assert 1 <= len(said.manual.examples) <= 3

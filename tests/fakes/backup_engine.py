@@ -249,7 +249,7 @@ class FakeRestorer(FakeBackupReader):
         rows = 0 if live is None else sum(1 for row in live.rows if row > (point.at or backup.data_at))
         return RestorePreview(
             backup_id=backup.id,
-            data_at=point.at or (None if world.point_in_time and not point.backup_id else backup.data_at),
+            data_at=point.at or (None if world.point_in_time and point.latest else backup.data_at),
             copy_name="database orders_restore_{run}",
             effect=("A database beside the live one is made.",),
             preconditions={"live": "-" if live is None else live.identity},
@@ -285,10 +285,12 @@ class FakeRestorer(FakeBackupReader):
         if task.run in world.started or held is not None:
             return
         backup = self._backup(task.point)
-        data_at = task.point.at or (world.now() - world.log_ends_before if world.point_in_time else backup.data_at)
+        data_at = task.point.at or backup.data_at
+        if task.point.latest and world.point_in_time:
+            data_at = world.now() - world.log_ends_before
         rows, sentinels = world.held_rows[backup.id], world.held_sentinels[backup.id]
         live = world.databases.get("orders")
-        if world.point_in_time and live is not None:
+        if world.point_in_time and data_at != backup.data_at and live is not None:
             rows = [row for row in live.rows if row <= data_at]
             sentinels = {one: at for one, at in live.sentinels.items() if at <= data_at}
         label = DRILL_LABEL if task.drill else OWNER_LABEL

@@ -29,6 +29,7 @@ from bot.core.request import UNKNOWN_PRINCIPAL, Reply, Request
 from bot.lib import failpoints
 from bot.lib.text import normalized
 from bot.store.audit_seals import Sealer
+from bot.store.backup_rows import StoredBackupRecords
 from bot.store.engine import Store, Unavailable
 
 _UNLISTED = (
@@ -73,7 +74,7 @@ def _command_side(settings: Settings, store: Store) -> Iterator[ChatOps]:
             on_commit=_ignore_commit,
             seal=Sealer(store).seal_now,
             take=intake.take,
-            tools=build_tools(settings, store.now, deferred=True),
+            tools=build_tools(settings, store.now, records=StoredBackupRecords(store), deferred=True),
             wait_for_results=True,
         )
     finally:

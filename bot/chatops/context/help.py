@@ -21,7 +21,7 @@ from bot.store import plans as plan_rows
 from bot.store import runs as run_rows
 
 #: Names for the examples of an installation that has none of that sort yet.
-_SERVICE, _INCIDENT, _PERSON, _RUN = "prod/api", 42, "ana", "1a2b3c4d"
+_SERVICE, _STORE, _INCIDENT, _PERSON, _RUN = "prod/api", "prod/orders-db", 42, "ana", "1a2b3c4d"
 _MOST_APPROVERS, _MOST_CASES = 3, 4
 _YOURSELF = "you confirm the plan yourself"
 
@@ -92,6 +92,7 @@ class HelpService:
         people = [one.id for one in self._authorizer.policy.people_with("ack") if one.id != request.by.id]
         return {
             "service": self._service(of),
+            "store": min(self._authorizer.stores, default=_STORE),
             "incident": request.incident_id or (newest[0].id if newest else _INCIDENT),
             "person": people[0] if people else _PERSON,
             "run": runs[0].id[:HANDLE_LENGTH] if runs else _RUN,

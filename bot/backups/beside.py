@@ -1,0 +1,51 @@
+"""Work on a thread of its own while the caller goes on looking: an engine's call may block for hours, or for ever.
+
+The trap: a thread cannot be stopped. When the caller gives up, the thread is left behind; what it made is removed by
+its label, and what it still returns is nobody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from threading import Thread
+from typing import Generic, TypeVar
+
+from bot.core.action import Tools
+
+T = TypeVar("T")
+#: Seconds in which work that is short is waited for, before the pace of the polls counts.
+_AT_ONCE_S = 0.02
+
+
+class Beside(Generic[T]):
+    """One call, begun."""
+
+    def __init__(self, work: Callable[[], T], name: str) -> None:
+        self._ended: Future[T] = Future()
+        self._work = work
+        # A daemon: a call that hangs must not keep the process alive.
+        Thread(target=self._act, name=name, daemon=True).start()
+
+    def _act(self) -> None:
+        try:
+            self._ended.set_result(self._work())
+        except BaseException as trouble:  # noqa: BLE001 - given to whoever waits
+            self._ended.set_exception(trouble)
+
+    def ended(self) -> bool:
+        wait((self._ended,), timeout=_AT_ONCE_S)
+        return self._ended.done()
+
+    def result(self) -> T:
+        """Of a call that has ended. Raises what it has raised."""
+        return self._ended.result(0)
+
+
+def attend(work: Callable[[], T], name: str, tools: Tools, check: Callable[[], None]) -> T:
+    """The result of `work`. `check` is called at every poll; what it raises ends the waiting, not the work."""
+    begun = Beside(work, name)
+    while not begun.ended():
+        check()
+        tools.pause(tools.poll_interval)
+    return begun.result()

@@ -1,0 +1,32 @@
+"""Looks at a store: reads what there is to restore from, and keeps what the last good look found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from bot.core.backup import BackupStore, StoreLook
+from bot.core.errors import OutcomeUnknown, Rejected
+
+
+def look_at(store: BackupStore, before: StoreLook | None, now: Callable[[], datetime]) -> StoreLook:
+    """One look, made now. `before`: the last one. A store that cannot be read is a look with a problem."""
+    began = now()
+    try:
+        found = store.engine.inventory()
+    except (Rejected, OutcomeUnknown) as trouble:
+        return failed(store.name, trouble.message, before, now())
+    return StoreLook(store=store.name, looked_at=now(), inventory=found, read_at=began)
+
+
+def failed(store: str, problem: str, before: StoreLook | None, now: datetime) -> StoreLook:
+    """A look that failed: with what the last good one found, and since when they fail."""
+    since = before.problem_since if before is not None and before.problem else None
+    return StoreLook(
+        store=store,
+        looked_at=now,
+        inventory=None if before is None else before.inventory,
+        read_at=None if before is None else before.read_at,
+        problem=problem,
+        problem_since=since or now,
+    )

@@ -1,0 +1,1 @@
+"""ClickHouse: its own BACKUP and RESTORE, over its HTTP interface."""
