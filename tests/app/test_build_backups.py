@@ -166,5 +166,5 @@ def test_a_store_that_does_not_answer_is_no_answer_and_a_broken_engine_a_fault()
 
 
 def test_each_engine_that_the_settings_know_has_a_class_and_a_title(tmp_path: Path) -> None:
-    for word in backup_engines.words():
+    for word in backup_engines.ENGINES:
         assert getattr(backup_engines.engine_class(word), "title", ""), word
