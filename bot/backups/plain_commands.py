@@ -53,7 +53,7 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
         "kubectl -n {namespace} get cluster,backup,objectstore",
         "# a new Cluster, with another serverName for its own archive; leave recoveryTarget out for the newest",
         "kubectl -n {namespace} get cluster {name} -o yaml > restored.yaml",
-        "# in it: metadata.name {name}-restore, spec.bootstrap.recovery.source {name}, spec.externalClusters as documented",
+        "# in it: metadata.name {name}-restore, spec.bootstrap.recovery.source {name}, spec.externalClusters",
         "kubectl -n {namespace} apply -f restored.yaml",
     ),
     "rds": (
