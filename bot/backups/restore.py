@@ -74,7 +74,8 @@ def probe(run: str, tools: Tools) -> Outcome:
     engine, report = places.restorer_of(store), Reporter(tools)
     if record.state is RestoreState.INTENDED:
         patience = max(_AT_LEAST, 2 * store.rto)  # The deadline that the run had counts.
-        waited = wait_for(partial(engine.look, record.task), tools, report, at_most=patience)
+        look = partial(engine.look, record.task)
+        waited = wait_for(look, tools, report, at_most=patience, asked_at=record.began_at)
         return _judge(store, engine, record, waited, report)
     if record.state is RestoreState.RESTORED:
         return _verify(store, engine, record, report)
