@@ -43,6 +43,7 @@ def plan(name: str, tools: Tools) -> Plan:
             "There is no undo: the bot never deletes backups, and the rules of their system do in time.",
         ),
         blast_radius=f"one more backup of {store.name}",
+        lock=f"backup/{store.name}",  # A restore goes on beside for hours, and is no reason to have no backup.
         moving=tuple(moving) or ("there is no usable backup",),
     )
 
