@@ -122,7 +122,7 @@ class BackupHouse:
         """Approved; the process dies at that place of its run."""
         self.world.dies_at = place
         self.house.says(f"yes {handle(shown.text).split()[0]} {name}".strip(), by=by, spot=SPOT)
-        until(lambda: not self.house.runs._workers.running(), f"{place} is reached")
+        self.wait_for_workers()
         assert self.world.dies_at == "", f"{place} was not reached"
 
     def next_process(self, after: timedelta = timedelta(minutes=3)) -> BackupHouse:
@@ -139,9 +139,13 @@ class BackupHouse:
         """As `next_process`; it dies at `world.dies_at`, too."""
         later = self._later(timedelta(minutes=3))
         later.house.tends()
-        until(lambda: not later.house.runs._workers.running(), "it has died")
+        later.wait_for_workers()
         assert self.world.dies_at == ""
         return later
+
+    def wait_for_workers(self) -> None:
+        """Returns when no thread of this process is in a run."""
+        until(lambda: not self.house.runs._workers.running(), "every worker has ended")
 
     def judged_elsewhere(self) -> None:
         """This process is frozen for longer than its lease, and another bot looks at its run."""

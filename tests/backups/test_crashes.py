@@ -173,6 +173,7 @@ def test_a_process_that_was_frozen_before_it_asked_asks_for_nothing_once_its_run
     bh.world.at["restore.stored"] = bh.judged_elsewhere
 
     run = bh.does("restore prod/orders-db")
+    bh.wait_for_workers()
 
     assert (run.state, bh.world.begun) == ("failed", [])
     assert bh.row(run.id).state is RestoreState.FAILED
@@ -188,6 +189,7 @@ def test_a_process_that_was_frozen_while_it_checked_does_not_undo_what_people_di
     bh.world.at["verify.half"] = cut_over_meanwhile
 
     run = bh.does("restore prod/orders-db")
+    bh.wait_for_workers()
 
     assert (run.state, bh.world.begun) == ("done", [run.id])
     assert bh.row(run.id).state is RestoreState.LIVE

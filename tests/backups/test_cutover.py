@@ -239,7 +239,7 @@ def test_the_old_one_is_removed_only_by_an_ask_that_says_how_long_it_was_to_be_k
     bh.approves(shown)
 
     assert f"The settings keep it until {kept:%Y-%m-%d %H:%M} UTC, to bring it back." in early
-    assert "Now: that is in 7 d: EARLIER than the settings say" in early
+    assert "Now: that is in 6 d 23 h: EARLIER than the settings say" in early
     assert "Now: that time is over" in shown.text
     assert bh.last_run().state == "done"
     assert bh.world.removed == [old_name(run.id)]
