@@ -39,10 +39,12 @@ from bot.integrations.pgbackrest.info import ListedBackup
 from bot.integrations.pgbackrest.judging import Findings, judge
 from bot.integrations.pgbackrest.planning import Choice
 from bot.integrations.pgbackrest.repository import Repository
+from bot.integrations.pgbackrest.retention import expiries, retention_of
 from bot.integrations.pgbackrest.settings import PgBackRestSettings
 from bot.integrations.postgres.checks import verify_postgres
 from bot.integrations.postgres.connection import PostgresConnection, PostgresServer
 from bot.integrations.postgres.primary import PrimaryFacts, ask
+from bot.integrations.programs.job import JobPrograms
 from bot.lib.text import spell_moment
 
 _STATEMENT = timedelta(hours=6)
@@ -85,7 +87,14 @@ class PgBackRestEngine:
         )
         damaged = {one.label: self._repository.damaged_files(one.label) for one in stanza.backups if one.error}
         folders = self._repository.folders() if stanza.backups else frozenset()
-        return Findings(stanza=stanza, archive=archive, folders=folders, primary=primary, damaged=damaged)
+        return Findings(
+            stanza=stanza,
+            archive=archive,
+            folders=folders,
+            primary=primary,
+            damaged=damaged,
+            expiries=expiries(stanza.backups, retention_of(self._where)),
+        )
 
     def _ask_primary(self) -> PrimaryFacts | None:
         """None: not in the settings, or it does not answer. What the repository has can be restored all the same."""
@@ -124,6 +133,7 @@ class PgBackRestEngine:
             size_bytes=size,
             needs_bytes=size + size // 10 + _MARGIN,
             free_bytes=_free(folder),
+            expires_at=found.expiries.get(listed.label),
             facts={
                 "version": version,
                 "system_identifier": cluster.system_identifier,
@@ -175,6 +185,12 @@ class PgBackRestEngine:
         if not self._where.folder:
             raise Rejected(
                 "This store has no folder for copies, so nothing was restored. Set where.folder.", code="no_folder"
+            )
+        if isinstance(self._programs, JobPrograms):
+            raise Rejected(
+                "A whole cluster is restored on the bot's host, where its server runs on. Nothing was done. Set run:"
+                " local for this store.",
+                code="no_job",
             )
         return Path(self._where.folder)
 

@@ -47,8 +47,8 @@ def carry_over(server: PostgresServer, source: str, target: str) -> None:
 def _copy_rights(admin: PostgresConnection, source: str, target: str) -> None:
     rights = admin.rows(
         "SELECT a.grantee::bigint, coalesce(pg_get_userbyid(nullif(a.grantee, 0)), ''), a.privilege_type,"
-        " a.is_grantable FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a WHERE d.datname = %s"
-        " ORDER BY 1, 3",
+        " a.is_grantable FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a"
+        " WHERE d.datname = %s ORDER BY 1, 3",
         [source],
     )
     admin.change("REVOKE ALL ON DATABASE {name} FROM PUBLIC", names={"name": target})

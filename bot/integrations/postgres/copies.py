@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -57,6 +58,7 @@ class Copies:
         self._target = target
         self._archives = archives
         self._client = client
+        self._in_fetch: set[str] = set()
 
     def name(self, task: RestoreTask) -> str:
         return copy_name(self._where.database, task.run, drill=task.drill)
@@ -86,7 +88,18 @@ class Copies:
             connections = self._where.jobs + _SPARE_CONNECTIONS
             databases.create_copy(target, name, label, like=self._where.database, connections=connections)
             self._guard(target, name)
-        self._client.programs.start(self._restoring(task, str(archive.path)))
+        with self._fetching(task.run):
+            path = self._archives.source.pin(archive, task.run)
+            self._client.programs.start(self._restoring(task, str(path), self._archives.header(archive).format))
+
+    @contextmanager
+    def _fetching(self, run: str) -> Iterator[None]:
+        """While it lasts, `look` of this process knows that the restore goes on."""
+        self._in_fetch.add(run)
+        try:
+            yield
+        finally:
+            self._in_fetch.discard(run)
 
     def look(self, task: RestoreTask) -> CopyStatus:
         with self._target.connect() as target:
@@ -135,6 +148,7 @@ class Copies:
                 )
             self._guard(target, copy.name)
             self._client.programs.stop(_key(copy.run))
+            self._archives.source.unpin(copy.run)
             databases.drop(target, copy.name)
 
     def leak(self, task: RestoreTask) -> str:
@@ -225,17 +239,17 @@ class Copies:
         except Rejected:
             return None
 
-    def _restoring(self, task: RestoreTask, archive: str) -> Program:
+    def _restoring(self, task: RestoreTask, archive: str, how: str) -> Program:
         conninfo, secrets = self._target.for_programs(self.name(task))
-        options = ["--exit-on-error", "--jobs", str(self._where.jobs), "--no-subscriptions"]
+        options = ["--exit-on-error", "--no-subscriptions"]
+        if how != "tar":  # Only one connection can read a tar.
+            options += ["--jobs", str(self._where.jobs)]
         if not task.facts.get(OWNERS):
             options += ["--no-owner", "--no-privileges"]
         if task.facts.get(NO_TABLESPACES):
             options += ["--no-tablespaces"]
         if task.drill:
             options += ["--no-publications"]
-        if archive.endswith(".tar"):
-            options[1:3] = []
         return Program(
             key=_key(task.run),
             argv=(self._client.path("pg_restore"), *options, "--dbname", conninfo, archive),
@@ -251,6 +265,8 @@ class Copies:
         try:
             ended = programs.poll(key)
         except LookupError:
+            if task.run in self._in_fetch:
+                return CopyStatus(state=CopyState.RUNNING, phase="fetching the archive")
             return self._orphan(target, found, task)
         if ended is None:
             return self._running(target, found, task)
@@ -259,6 +275,7 @@ class Copies:
             target, found.name, replace(label, state=FAILED if message else RESTORED, message=message)
         )
         programs.stop(key)
+        self._archives.source.unpin(task.run)
         return self.look(task)
 
     def _orphan(self, target: PostgresConnection, found: FoundDatabase, task: RestoreTask) -> CopyStatus:

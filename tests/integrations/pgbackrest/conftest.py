@@ -30,6 +30,7 @@ def made() -> Iterator[Made]:
     with Cluster() as cluster:
         cluster.execute("CREATE TABLE orders (id int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())")
         cluster.execute("INSERT INTO orders SELECT generate_series(1, 100)")
+        cluster.execute("ALTER SYSTEM SET log_connections = on")  # what a copy must not inherit
         full = cluster.backup("full")
         cluster.execute("INSERT INTO orders SELECT generate_series(101, 200)")
         incremental = cluster.backup("incr")
