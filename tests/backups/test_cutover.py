@@ -168,9 +168,7 @@ def test_a_refusal_before_the_swap_leaves_everything_as_it_was(bh: BackupHouse, 
     run = cut(bh, restored)
 
     assert run.state == "failed"
-    assert (
-        run.message == "prod/orders-db is as it was: nothing was swapped. A standby follows it. Nothing was done."
-    )
+    assert run.message == "prod/orders-db is as it was: nothing was swapped. A standby follows it. Nothing was done."
 
 
 def test_a_damaged_copy_can_become_live_but_the_plan_says_so_in_full(bh: BackupHouse) -> None:
@@ -241,7 +239,7 @@ def test_the_old_one_is_removed_only_by_an_ask_that_says_how_long_it_was_to_be_k
     bh.approves(shown)
 
     assert f"The settings keep it until {kept:%Y-%m-%d %H:%M} UTC, to bring it back." in early
-    assert "Now: that is in 7 d: EARLIER than the settings say" in early
+    assert "Now: that is in 6 d 23 h: EARLIER than the settings say" in early
     assert "Now: that time is over" in shown.text
     assert bh.last_run().state == "done"
     assert bh.world.removed == [old_name(run.id)]
@@ -282,6 +280,20 @@ def test_a_backup_is_made_waited_for_and_found_among_the_usable_ones(bh: BackupH
     assert run.message.startswith(
         f"Backup b-{run.id[:8]} of prod/orders-db is made, 10.0 GB, with the data of 2026-11-23 12:00 UTC."
     )
+
+
+def test_a_backup_does_not_wait_for_a_restore_that_goes_on(bh: BackupHouse) -> None:
+    replies = []
+
+    def meanwhile() -> None:
+        shown = bh.asks(f"backup {STORE}")
+        replies.append(bh.house.says(f"yes {handle(shown.text)}", by=next(iter(PEOPLE.values()))))
+
+    bh.world.at["verify.half"] = meanwhile
+    bh.does("restore prod/orders-db")
+
+    assert replies[0].text.startswith(f"Running: backup {STORE}")
+    assert len(bh.world.begun_backups) == 1
 
 
 @pytest.mark.parametrize(
