@@ -22,8 +22,9 @@ pytestmark = pytest.mark.crash
 _SOURCE = Path(bot.__file__).parent
 _CALL = re.compile(r'\bfailpoint\("([a-z_.]+)"\)')
 FAILPOINTS = sorted({name for path in _SOURCE.rglob("*.py") for name in _CALL.findall(path.read_text())})
-#: What the play reaches; plans and runs have a play of their own in `test_runs`.
-PLAYED = [name for name in FAILPOINTS if name.partition(".")[0] not in ("gate", "run", "watch")]
+_OF_RUNS = ("gate", "run", "watch", "restore", "cutover", "backup", "drill")
+#: What the play reaches; plans and runs have plays of their own (`test_runs`, `test_restores`).
+PLAYED = [name for name in FAILPOINTS if name.partition(".")[0] not in _OF_RUNS]
 
 #: Here the message has left, and the bot has not yet written so.
 _SENT_NOT_CLOSED = {"delivery.sent", "delivery.closing", "delivery.giving_back"}
