@@ -208,7 +208,7 @@ def test_what_is_found_is_in_the_metrics_and_what_is_not_known_has_no_series(hou
 
 
 def test_rules_for_the_service_of_a_store_and_its_environment_count_for_the_store(house: House) -> None:
-    in_production = Rule(do="backups *", when=Conditions(environment=frozenset({"production"})))
+    in_production = Rule(do="backups *", when=Conditions(environment=("production",)))
     policy = Policy([Role(name="viewer", allow=(in_production,))])
     person = Principal(id="vic", name="Vic", roles=frozenset({"viewer"}))
     rights = Authorizer(
