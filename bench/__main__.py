@@ -35,6 +35,7 @@ from bench.rows import (
     page,
     storm,
     syncs,
+    versions,
 )
 from bench.table import Line, Verdict
 
@@ -58,6 +59,7 @@ _ROWS = {
     "judge": judge.measure,
     "drill": drill.measure,
     "cluster": cluster.measure,
+    "versions": versions.measure,
 }
 
 

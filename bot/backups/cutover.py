@@ -13,7 +13,6 @@ from datetime import timedelta
 from functools import partial
 
 from bot.backups import copy_row, places, reports
-from bot.backups.restore_points import spell_exactly
 from bot.backups.waiting import Reporter, wait_for
 from bot.core.action import Tools
 from bot.core.backup import (
@@ -30,7 +29,7 @@ from bot.core.backup import (
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.core.plan import Outcome, Plan, Result
 from bot.lib.failpoints import failpoint
-from bot.lib.text import spell_briefly, spell_duration
+from bot.lib.text import spell_briefly, spell_duration, spell_moment
 
 #: How long the safety backup may take; else twice the promised RTO.
 _AT_LEAST = timedelta(hours=6)
@@ -274,7 +273,7 @@ def _judge(store: BackupStore, engine: CutoverEngine, record: RestoreRecord, too
     note = f" {status.message}" if status.message else ""
     message = (
         f"{record.name} is the live one of {store.name}.{note} Look whether its clients have connected again. The "
-        f"old one is kept until {spell_exactly(keep)}; `remove-copy {short}` removes it."
+        f"old one is kept until {spell_moment(keep)}; `remove-copy {short}` removes it."
     )
     return Outcome(result=Result.DONE, message=message, expected_state=left)
 
@@ -312,7 +311,7 @@ def _cut_over(run: str, tools: Tools) -> tuple[BackupStore, CutoverEngine, Resto
     if not record.cutover_run or record.undone_at is not None:
         raise _refused(f"There is no cutover to {record.name} that could be undone.", "no_cutover")
     if record.old_removed_at is not None:
-        raise _refused(f"The old one of {store.name} was removed at {spell_exactly(record.old_removed_at)}.", "removed")
+        raise _refused(f"The old one of {store.name} was removed at {spell_moment(record.old_removed_at)}.", "removed")
     return store, places.cutover_engine_of(store), record
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from bot.backups.judging import Fault, Finding, StoreReport, Verdict, why_unusable
+from bot.backups.judging import Fault, StoreFinding, StoreReport, Verdict, why_unusable
 from bot.core.backup import Backup, BackupStore, Drill, DrillResult
 from bot.lib.text import spell_at, spell_briefly, spell_duration, spell_moment
 
@@ -106,7 +106,7 @@ def _why(report: StoreReport) -> Iterator[str]:
         yield f"- {one.text}{_since(one)}"
 
 
-def _since(one: Finding) -> str:
+def _since(one: StoreFinding) -> str:
     return "" if one.since is None else f" Since {spell_moment(one.since)}."
 
 

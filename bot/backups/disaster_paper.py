@@ -52,6 +52,7 @@ def write_paper(paper: DisasterPaper) -> str:
         "",
         "## 2. Everything else, in order",
         "",
+        *([] if paper.stores else ["The settings have no stores of backups: add them under `backups.stores`.", ""]),
         *([f"Nothing is known of the stores: {paper.unknown}", ""] if paper.unknown else []),
     ]
     for service in _services(paper.stores):

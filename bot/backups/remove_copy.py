@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bot.backups import copy_row, places, reports
-from bot.backups.restore_points import spell_exactly
 from bot.core.action import Tools
 from bot.core.backup import (
     BackupStore,
@@ -21,7 +20,7 @@ from bot.core.backup import (
 )
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.core.plan import Outcome, Plan, Result
-from bot.lib.text import spell_briefly
+from bot.lib.text import spell_briefly, spell_moment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +112,7 @@ def _effect(found: RemovalFacts) -> tuple[str, ...]:
     record, store = found.record, found.store
     if found.old:
         kept = record.keep_old_until
-        until = (f"The settings keep it until {spell_exactly(kept)}, to bring it back.",) if kept else ()
+        until = (f"The settings keep it until {spell_moment(kept)}, to bring it back.",) if kept else ()
         return (
             f"What was live in {store.name} before the cutover by run {record.cutover_run[:8]} is removed for good.",
             *until,

@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 
 from bot.backups import copy_row, places, reports, restore_plan
-from bot.backups.restore_plan import RestoreFacts, RestoreRequest
+from bot.backups.restore_plan import RestorePlanFacts, RestoreRequest
 from bot.backups.restore_points import spell_exactly
 from bot.backups.waiting import Reporter, Waited, wait_for
 from bot.core.action import Tools
@@ -74,7 +74,8 @@ def probe(run: str, tools: Tools) -> Outcome:
     engine, report = places.restorer_of(store), Reporter(tools)
     if record.state is RestoreState.INTENDED:
         patience = max(_AT_LEAST, 2 * store.rto)  # The deadline that the run had counts.
-        waited = wait_for(partial(engine.look, record.task), tools, report, at_most=patience)
+        look = partial(engine.look, record.task)
+        waited = wait_for(look, tools, report, at_most=patience, asked_at=record.began_at)
         return _judge(store, engine, record, waited, report)
     if record.state is RestoreState.RESTORED:
         return _verify(store, engine, record, report)
@@ -189,7 +190,7 @@ def _ended(record: RestoreRecord, state: RestoreState, message: str, tools: Tool
     return replace(record, state=state, message=message, finished_at=tools.now())
 
 
-def _patience(found: RestoreFacts) -> timedelta:
+def _patience(found: RestorePlanFacts) -> timedelta:
     return max(_AT_LEAST, 2 * found.store.rto, 3 * found.longest)
 
 

@@ -44,7 +44,7 @@ class RestoreRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RestoreFacts:
+class RestorePlanFacts:
     """What was read for a plan."""
 
     store: BackupStore
@@ -77,7 +77,7 @@ class RestoreFacts:
         return min(times, default=None)
 
 
-def read(asked: RestoreRequest, tools: Tools) -> RestoreFacts:
+def read(asked: RestoreRequest, tools: Tools) -> RestorePlanFacts:
     """Read everything anew: a look of some minutes ago is good enough for a table, and not for a restore.
 
     Raises:
@@ -88,7 +88,7 @@ def read(asked: RestoreRequest, tools: Tools) -> RestoreFacts:
     engine = places.restorer_of(store)
     inventory = engine.inventory()
     chosen = restore_points.resolve(asked.point, inventory, tools.now())
-    found = RestoreFacts(
+    found = RestorePlanFacts(
         store=store,
         engine=engine,
         chosen=chosen,
@@ -102,7 +102,7 @@ def read(asked: RestoreRequest, tools: Tools) -> RestoreFacts:
     return found
 
 
-def plan_of(found: RestoreFacts, tools: Tools) -> Plan:
+def plan_of(found: RestorePlanFacts, tools: Tools) -> Plan:
     return Plan(
         target=found.store.name,
         effect=tuple(_effect(found)),
@@ -114,7 +114,7 @@ def plan_of(found: RestoreFacts, tools: Tools) -> Plan:
     )
 
 
-def _effect(found: RestoreFacts) -> Iterator[str]:
+def _effect(found: RestorePlanFacts) -> Iterator[str]:
     preview, store = found.preview, found.store
     yield f"{store.name} is restored beside the live one, into {preview.copy_name.replace('{run}', '<run>')}."
     size = f", {spell_bytes(preview.size_bytes)}" if preview.size_bytes is not None else ""
@@ -137,7 +137,7 @@ def _effect(found: RestoreFacts) -> Iterator[str]:
     yield "There is no undo, as nothing live is changed: `cutover` and the run makes it live, `remove-copy` removes it."
 
 
-def _until(found: RestoreFacts) -> str:
+def _until(found: RestorePlanFacts) -> str:
     data_at = found.preview.data_at
     if data_at is None:
         return ", and the log up to its end"
@@ -146,7 +146,7 @@ def _until(found: RestoreFacts) -> str:
     return f", with the data of {spell_exactly(data_at)}"
 
 
-def _moving(found: RestoreFacts, tools: Tools) -> Iterator[str]:
+def _moving(found: RestorePlanFacts, tools: Tools) -> Iterator[str]:
     """What is true now; it is shown, and never compared."""
     now, preview, store = tools.now(), found.preview, found.store
     if preview.data_at is not None:
@@ -165,7 +165,7 @@ def _moving(found: RestoreFacts, tools: Tools) -> Iterator[str]:
         yield f"copies of earlier restores that stand: {listed}"
 
 
-def _check_room(found: RestoreFacts) -> None:
+def _check_room(found: RestorePlanFacts) -> None:
     needs, free = found.preview.needs_bytes, found.preview.free_bytes
     if needs is not None and free is not None and free < needs:
         message = (
@@ -175,7 +175,7 @@ def _check_room(found: RestoreFacts) -> None:
         raise Rejected(message, code="no_room", status=409)
 
 
-def _check_lasts(found: RestoreFacts, tools: Tools) -> None:
+def _check_lasts(found: RestorePlanFacts, tools: Tools) -> None:
     expires = found.expires_at
     if expires is None or expires > tools.now() + found.longest:
         return

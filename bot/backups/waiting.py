@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Thread
 
 from bot.core.action import Tools
@@ -115,11 +115,12 @@ def wait_for(
     *,
     at_most: timedelta,
     begin: Callable[[], None] | None = None,
+    asked_at: datetime | None = None,
 ) -> Waited:
     """Begin it, if that is given, and look until it has ended.
 
     `begin` may block until it has ended: it is called on a thread of its own. A call whose outcome is unknown is left
-    to the looks.
+    to the looks. `asked_at`: when a process before has called it; what is not seen long after that, is not there.
 
     Raises:
         Conflict, Rejected: `begin` did; nothing was done.
@@ -130,7 +131,9 @@ def wait_for(
         last = _looked(look)
         return Waited(status=last, late="the bot was restarted again and again while it waited")
     ends = tools.elapsed() + min(until - tools.now(), at_most).total_seconds()
-    return _watch(look, tools, report, ends=ends, begun=begun, at_most=at_most)
+    ago = max(tools.now() - asked_at, timedelta(0)) if asked_at is not None else timedelta(0)
+    unseen_since = tools.elapsed() - ago.total_seconds()
+    return _watch(look, tools, report, ends=ends, begun=begun, at_most=at_most, unseen_since=unseen_since)
 
 
 def _watch(
@@ -141,8 +144,9 @@ def _watch(
     ends: float,
     begun: Future[None] | None,
     at_most: timedelta,
+    unseen_since: float,
 ) -> Waited:
-    pace, unseen_since = Pace(), tools.elapsed()
+    pace = Pace()
     while True:
         going = begun is not None and not _has_ended(begun, tools.poll_interval)
         status = _looked(look)

@@ -99,7 +99,7 @@ SAID: dict[str, str] = {
     "cordon": "cordon main/node-1",
     "cutback": "cutback {run}",
     "cutover": "cutover {run}",
-    "dr": "dr prod/orders",
+    "dr": "dr prod/api",
     "drill": "drill prod/orders",
     "glass": "glass",
     "help": "help",

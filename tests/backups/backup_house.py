@@ -13,7 +13,7 @@ import pytest
 
 from bot.access.policy import Role, Rule
 from bot.core.backup import BackupReader, BackupRecords, BackupStore, Check, RestoreRecord
-from bot.core.request import Reply
+from bot.core.request import Principal, Reply
 from bot.store import runs
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.runs import Run
@@ -99,12 +99,14 @@ class BackupHouse:
         """By another person, who types the name; returns when the run has ended and was told."""
         reply = self.house.says(f"yes {handle(shown.text).split()[0]} {name}".strip(), by=CY, spot=SPOT)
         wait_until_told(self.house)
+        self.pause(timedelta(seconds=1))  # so that the next run begins later, and is the last one
         return reply
 
     def confirms(self, shown: Reply) -> Reply:
         """By the asker alone."""
         reply = self.house.says(f"yes {handle(shown.text)}", by=ASKER, spot=SPOT)
         wait_until_told(self.house)
+        self.pause(timedelta(seconds=1))  # so that the next run begins later, and is the last one
         return reply
 
     def does(self, words: str, name: str = STORE) -> Run:
@@ -116,11 +118,11 @@ class BackupHouse:
         assert reply.ok, reply.text
         return self.last_run()
 
-    def dies(self, shown: Reply, place: str, name: str = STORE) -> None:
+    def dies(self, shown: Reply, place: str, name: str = STORE, *, by: Principal = CY) -> None:
         """Approved; the process dies at that place of its run."""
         self.world.dies_at = place
-        self.house.says(f"yes {handle(shown.text).split()[0]} {name}".strip(), by=CY, spot=SPOT)
-        until(lambda: not self.house.runs._workers.running(), f"{place} is reached")
+        self.house.says(f"yes {handle(shown.text).split()[0]} {name}".strip(), by=by, spot=SPOT)
+        self.wait_for_workers()
         assert self.world.dies_at == "", f"{place} was not reached"
 
     def next_process(self, after: timedelta = timedelta(minutes=3)) -> BackupHouse:
@@ -137,9 +139,24 @@ class BackupHouse:
         """As `next_process`; it dies at `world.dies_at`, too."""
         later = self._later(timedelta(minutes=3))
         later.house.tends()
-        until(lambda: not later.house.runs._workers.running(), "it has died")
+        later.wait_for_workers()
         assert self.world.dies_at == ""
         return later
+
+    def wait_for_workers(self) -> None:
+        """Returns when no thread of this process is in a run."""
+        until(lambda: not self.house.runs._workers.running(), "every worker has ended")
+
+    def judged_elsewhere(self) -> None:
+        """This process is frozen for longer than its lease, and another bot looks at its run."""
+        other = BackupHouse(self.url, world=self.world)
+        other.house.clock.at = self.house.clock.at + timedelta(minutes=3)
+        other.house.chat, other.house.reports.messengers = self.house.chat, {"slack": self.house.chat}
+        other.house.tends()
+        wait_until_ended(other.house)
+        other.house.close()
+        self.house.clock.at = max(self.house.clock.at, other.house.clock.at)
+        self.world.now, self.world.pause = self.house.clock, self.pause
 
     def _later(self, after: timedelta) -> BackupHouse:
         self.house.close()

@@ -6,6 +6,8 @@ handles; `tests/crash/test_restores.py` does a few of them with SIGKILL.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.backups import cutover, restore
@@ -165,3 +167,29 @@ def test_a_process_that_dies_again_and_again_while_it_checks_leaves_one_copy_and
     assert later.world.begun == [run_id]
     assert later.row(run_id).state is RestoreState.VERIFIED
     later.house.close()
+
+
+def test_a_process_that_was_frozen_before_it_asked_asks_for_nothing_once_its_run_was_judged(bh: BackupHouse) -> None:
+    bh.world.at["restore.stored"] = bh.judged_elsewhere
+
+    run = bh.does("restore prod/orders-db")
+    bh.wait_for_workers()
+
+    assert (run.state, bh.world.begun) == ("failed", [])
+    assert bh.row(run.id).state is RestoreState.FAILED
+
+
+def test_a_process_that_was_frozen_while_it_checked_does_not_undo_what_people_did_since(bh: BackupHouse) -> None:
+    def cut_over_meanwhile() -> None:
+        bh.judged_elsewhere()
+        row = bh.row(bh.last_began())
+        assert row.state is RestoreState.VERIFIED
+        bh.records.put_restore(replace(row, state=RestoreState.LIVE))
+
+    bh.world.at["verify.half"] = cut_over_meanwhile
+
+    run = bh.does("restore prod/orders-db")
+    bh.wait_for_workers()
+
+    assert (run.state, bh.world.begun) == ("done", [run.id])
+    assert bh.row(run.id).state is RestoreState.LIVE

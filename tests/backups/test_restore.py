@@ -14,7 +14,6 @@ from bot.store import runs
 from tests.backups.backup_house import PEOPLE, STORE, BackupHouse, bh
 from tests.fakes.backup_engine import FakeBackupReader, copy_name, unanswered
 from tests.house import CY, NOON
-from tests.running import until
 from tests.runs import SPOT, handle, wait_until_told
 
 __all__ = ["bh"]
@@ -372,7 +371,7 @@ def test_a_look_that_nobody_answers_until_the_deadline_is_unknown(bh: BackupHous
 
     assert reply.ok
     for _ in range(8):
-        until(lambda: not bh.house.runs._workers.running(), "it has looked")
+        bh.wait_for_workers()
         bh.house.clock.pass_by(minutes=3)
         bh.house.tends()
     run = bh.last_run()

@@ -33,7 +33,7 @@ class ProbeJobs(Controller):
         self.network = network
 
     def keep(self, fake: Insides, thing: Thing) -> None:
-        if (thing.get("status") or {}).get("conditions"):
+        if (thing.get("status") or {}).get("conditions") or not thing["spec"]["template"]["spec"].get("containers"):
             return
         pods = fake.objects.owned(thing["metadata"]["uid"], kind_of("Pod"))
         if not pods:
@@ -64,7 +64,8 @@ class ProbeJobs(Controller):
         if argv[0] == "nc":
             host, port = argv[-2:]
             denied = self.network.enforces and any(
-                _selects(one, labels) for one in fake.objects.all(kind_of("NetworkPolicy"), namespace)
+                _selects(one, labels) and not _lets(one, int(port))
+                for one in fake.objects.all(kind_of("NetworkPolicy"), namespace)
             )
             return 1 if denied or f"{host}:{port}" not in self.network.answers else 0
         if argv[0] == "grep":
@@ -74,7 +75,12 @@ class ProbeJobs(Controller):
         return 127
 
 
+def _lets(policy: Thing, port: int) -> bool:
+    ports = [one["port"] for rule in policy["spec"].get("egress") or () for one in rule.get("ports") or ()]
+    return port in ports
+
+
 def _selects(policy: Thing, labels: dict[str, str]) -> bool:
-    """Whether it denies egress to such a pod. Only `matchLabels` are understood."""
+    """Whether it is about the egress of such a pod. Only `matchLabels` are understood."""
     chosen = policy["spec"]["podSelector"].get("matchLabels") or {}
     return "Egress" in policy["spec"]["policyTypes"] and chosen.items() <= labels.items()

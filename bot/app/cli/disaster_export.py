@@ -24,8 +24,6 @@ def export(settings: Settings, config: Path, to: str | None) -> str:
     Raises:
         Rejected: it was not written everywhere.
     """
-    if not settings.backups.stores:
-        raise Rejected("The settings have no stores of backups. Nothing was written. Add them under `backups.stores`.")
     if to is None and settings.backups.dr is None:
         raise Rejected(_NOWHERE)
     now = datetime.now(UTC)

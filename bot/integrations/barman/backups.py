@@ -1,8 +1,13 @@
-"""Barman: backups of a PostgreSQL cluster, read to judge them. The bot restores nothing from it."""
+"""Barman: backups of a PostgreSQL cluster, read to judge them. The bot restores nothing from it.
+
+The trap: `check-backup` of a backup whose WAL is gone ends with 0 and prints nothing; what it found is in the status of
+the list after it (tried with Barman 3.4).
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
@@ -30,24 +35,29 @@ class BarmanEngine:
 
     def inventory(self) -> Inventory:
         server = self._where.server
-        listed = self._run("list-backups", server)
-        if listed.code:
-            raise Rejected(f"barman list-backups failed: {_why(listed)}. Nothing was done. Check its configuration.")
         # It ends with 1 when a check fails, which is an answer.
         failed = failed_checks(self._run("check", server).stdout, server)
-        backups = self._checked(backups_of(listed.stdout, server))
-        return judge(backups, failed, self._ask_primary())
+        return judge(self._checked(), failed, self._ask_primary())
 
-    def _checked(self, backups: list[Backup]) -> list[Backup]:
-        """The newest one that seems usable is asked for its WAL, and the next one where that is not complete."""
-        for number, one in enumerate(backups):
-            if not one.usable:
-                continue
-            ended = self._run("check-backup", self._where.server, one.id)
-            if not ended.code:
-                break
-            backups[number] = without_wal(one, _why(ended))
-        return backups
+    def _checked(self) -> Sequence[Backup]:
+        """The list, after the newest usable one was asked for its WAL, and the next one where that is not complete."""
+        backups, asked = self._listed(), set[str]()
+        refused: dict[str, str] = {}
+        while True:
+            newest = next((one for one in backups if one.usable and one.id not in refused), None)
+            if newest is None or newest.id in asked:
+                return [without_wal(one, refused[one.id]) if one.id in refused else one for one in backups]
+            ended = self._run("check-backup", self._where.server, newest.id)
+            asked.add(newest.id)
+            if ended.code:
+                refused[newest.id] = _why(ended)
+            backups = self._listed()
+
+    def _listed(self) -> Sequence[Backup]:
+        listed = self._run("list-backups", self._where.server)
+        if listed.code:
+            raise Rejected(f"barman list-backups failed: {_why(listed)}. Nothing was done. Check its configuration.")
+        return backups_of(listed.stdout, self._where.server)
 
     def _ask_primary(self) -> PrimaryFacts | None:
         if self._primary is None:

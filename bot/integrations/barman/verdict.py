@@ -2,6 +2,7 @@
 
 The traps: a backup that waits for its WAL is not consistent, whatever its size; times in the list are text, and absent
 of a backup that failed; and `check` fails for what no restore minds, such as too few backups, beside what it does.
+With PostgreSQL down, the checks of versions fail as well, and restores are possible all the same.
 From barman/output.py and barman/server.py of Barman 3.4 to 3.16.
 """
 
@@ -27,7 +28,8 @@ _PROBLEMS = {
 }
 #: Checks of what WAL needs to come in, as they are named in JSON.
 _WAL_CHECKS = (
-    "archive", "wal", "replication_slot", "receive_wal", "postgresql", "streaming", "is_superuser", "continuous",
+    "archive", "wal", "replication_slot", "receive_wal", "postgresql", "streaming", "is_superuser", "superuser",
+    "continuous", "pg_basebackup", "pg_receivexlog",
 )  # fmt: skip
 #: Checks whose failure prevents no restore. Their facts are judged by the store's own promises.
 _HARMLESS = ("backup_maximum_age", "backup_minimum_size", "minimum_redundancy", "failed_backups", "retention_policy")

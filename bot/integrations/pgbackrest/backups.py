@@ -8,6 +8,7 @@ a whole cluster has no rename, so clients are pointed to the copy by people (see
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -34,15 +35,18 @@ from bot.core.programs import Programs
 from bot.integrations.pgbackrest import backup_now, manifest, planning, sentinel
 from bot.integrations.pgbackrest.copy_folder import CopyFolder, Label, copies_in, is_same_place, socket_problem
 from bot.integrations.pgbackrest.copy_server import CopyServer, connects
-from bot.integrations.pgbackrest.course import Course
+from bot.integrations.pgbackrest.course import CopyCourse
 from bot.integrations.pgbackrest.info import ListedBackup
 from bot.integrations.pgbackrest.judging import Findings, judge
 from bot.integrations.pgbackrest.planning import Choice
 from bot.integrations.pgbackrest.repository import Repository
+from bot.integrations.pgbackrest.retention import expiries, retention_of
 from bot.integrations.pgbackrest.settings import PgBackRestSettings
 from bot.integrations.postgres.checks import verify_postgres
 from bot.integrations.postgres.connection import PostgresConnection, PostgresServer
 from bot.integrations.postgres.primary import PrimaryFacts, ask
+from bot.integrations.programs.job import JobPrograms
+from bot.integrations.programs.local import LocalPrograms
 from bot.lib.text import spell_moment
 
 _STATEMENT = timedelta(hours=6)
@@ -85,7 +89,14 @@ class PgBackRestEngine:
         )
         damaged = {one.label: self._repository.damaged_files(one.label) for one in stanza.backups if one.error}
         folders = self._repository.folders() if stanza.backups else frozenset()
-        return Findings(stanza=stanza, archive=archive, folders=folders, primary=primary, damaged=damaged)
+        return Findings(
+            stanza=stanza,
+            archive=archive,
+            folders=folders,
+            primary=primary,
+            damaged=damaged,
+            expiries=expiries(stanza.backups, retention_of(self._where)),
+        )
 
     def _ask_primary(self) -> PrimaryFacts | None:
         """None: not in the settings, or it does not answer. What the repository has can be restored all the same."""
@@ -124,6 +135,7 @@ class PgBackRestEngine:
             size_bytes=size,
             needs_bytes=size + size // 10 + _MARGIN,
             free_bytes=_free(folder),
+            expires_at=found.expiries.get(listed.label),
             facts={
                 "version": version,
                 "system_identifier": cluster.system_identifier,
@@ -176,6 +188,12 @@ class PgBackRestEngine:
             raise Rejected(
                 "This store has no folder for copies, so nothing was restored. Set where.folder.", code="no_folder"
             )
+        if isinstance(self._programs, JobPrograms):
+            raise Rejected(
+                "A whole cluster is restored on the bot's host, where its server runs on. Nothing was done. Set run:"
+                " local for this store.",
+                code="no_job",
+            )
         return Path(self._where.folder)
 
     def _refuse_place(self, folder: Path, primary: PrimaryFacts | None, *, drill: bool) -> None:
@@ -193,6 +211,11 @@ class PgBackRestEngine:
             )
 
     def _refuse_missing_programs(self, version: str) -> None:
+        if os.geteuid() == 0 and isinstance(self._programs, LocalPrograms):
+            raise Rejected(
+                "The bot runs as root, as which PostgreSQL does not start. Nothing was done. Run it as another user,"
+                " who may read the repository."
+            )
         place = Path(self._where.postgres_programs.replace("{version}", version))
         if not (place / "pg_ctl").exists():
             raise Rejected(
@@ -223,7 +246,11 @@ class PgBackRestEngine:
                 kind=planning.kind_of(task.point),
             )
         )
-        self._course(task, folder).copy(tries=1)
+        try:
+            self._course(task, folder).copy(tries=1)
+        except Rejected:
+            folder.remove()  # Nothing is in it, and nothing was started.
+            raise
 
     def look(self, task: RestoreTask) -> CopyStatus:
         folder = self._folder(task)
@@ -232,8 +259,8 @@ class PgBackRestEngine:
             return CopyStatus(state=CopyState.ABSENT)
         return self._course(task, folder).step(label)
 
-    def _course(self, task: RestoreTask, folder: CopyFolder) -> Course:
-        return Course(
+    def _course(self, task: RestoreTask, folder: CopyFolder) -> CopyCourse:
+        return CopyCourse(
             where=self._where,
             programs=self._programs,
             repository=self._repository,
@@ -303,9 +330,11 @@ class PgBackRestEngine:
     # --- removing
 
     def copies(self) -> Sequence[Copy]:
+        if not self._where.folder:
+            return ()  # None was ever made.
         return [
             Copy(run=label.run, name=str(folder.path), created_at=label.created_at, drill=label.drill)
-            for folder, label in copies_in(self._scratch())
+            for folder, label in copies_in(Path(self._where.folder))
             if label.store == self._parts.store
         ]
 

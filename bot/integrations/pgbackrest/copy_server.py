@@ -18,14 +18,18 @@ from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 from bot.core.errors import OutcomeUnknown, Rejected
-from bot.core.programs import Program, Programs
+from bot.core.programs import Ended, Program, Programs
 from bot.integrations.pgbackrest import copy_settings
 from bot.integrations.pgbackrest.copy_folder import CopyFolder, Label
+from bot.integrations.pgbackrest.recovery_log import failure_in
+from bot.integrations.pgbackrest.repository import environment_of, secrets_of
 from bot.integrations.pgbackrest.settings import PgBackRestSettings
 from bot.integrations.postgres.connection import PostgresRefused, PostgresServer
 
 _LIMIT = timedelta(minutes=2)
 _ANSWER = timedelta(seconds=10)
+#: Seconds in which pg_ctl sees that it runs, or has failed; its recovery may take longer, and goes on.
+_STARTS_IN = "5"
 _LOG_READ = 256 * 1024
 
 
@@ -49,7 +53,7 @@ class CopyServer:
         self._bin = Path(where.postgres_programs.replace("{version}", version))
 
     def start(self, label: Label) -> None:
-        """Write its configuration and start it, without waiting for its recovery. Raises `Rejected`."""
+        """Write its configuration and start it, without waiting for the end of its recovery. Raises `Rejected`."""
         folder, listen = self._folder, "" if label.drill else self._where.listen
         control = self._run("pg_controldata", str(folder.data)).decode(errors="replace")
         auto = folder.data / "postgresql.auto.conf"
@@ -71,7 +75,9 @@ class CopyServer:
             raise Rejected(
                 f"The copy in {folder.path} cannot be configured: {error.strerror}.", code="folder"
             ) from None
-        self._run("pg_ctl", "start", "-D", str(folder.settings), "-l", str(folder.log), "-W", "-s")
+        said = self._ended("pg_ctl", "start", "-D", str(folder.settings), "-l", str(folder.log), "-w", "-t", _STARTS_IN)
+        if said.code and self.pid() is None and not failure_in(self.log()):
+            raise self._failed("pg_ctl", said)
 
     def stop(self, *, at_once: bool) -> None:
         """End it; one that does not run is fine.
@@ -152,22 +158,28 @@ class CopyServer:
         return text[max(0, text.rfind("starting PostgreSQL")) :]
 
     def _run(self, name: str, *words: str) -> bytes:
+        ended = self._ended(name, *words)
+        if ended.code:
+            raise self._failed(name, ended)
+        return ended.stdout
+
+    def _failed(self, name: str, ended: Ended) -> Rejected:
+        last = (ended.stderr.strip().splitlines() or [f"it ended with {ended.code}"])[-1]
+        return Rejected(f"{name} of the copy in {self._folder.path} failed: {last}. See {self._folder.log}.")
+
+    def _ended(self, name: str, *words: str) -> Ended:
         """Not with a shell of ours. What it starts gets pgBackRest's secrets, since it fetches WAL."""
         program = Program(
             key=f"{name}-{uuid4().hex}",
             argv=[str(self._bin / name), *words],
-            secrets=_secrets(self._where),
-            environment=_environment(self._folder),
+            secrets=secrets_of(self._where),
+            environment={**environment_of(self._where), **_environment(self._folder)},
             time_limit=_LIMIT,
         )
         try:
-            ended = self._programs.run(program)
+            return self._programs.run(program)
         except OutcomeUnknown as unknown:
             raise Rejected(f"{unknown.message} See {self._folder.log}.", code="unreachable") from None
-        if ended.code:
-            last = (ended.stderr.strip().splitlines() or [f"it ended with {ended.code}"])[-1]
-            raise Rejected(f"{name} of the copy in {self._folder.path} failed: {last}. See {self._folder.log}.")
-        return ended.stdout
 
 
 def free_port(ports: tuple[int, int], taken: frozenset[int]) -> int:
@@ -212,11 +224,4 @@ def _environment(folder: CopyFolder) -> Mapping[str, str]:
         "PGBACKREST_SPOOL_PATH": str(folder.path / "spool"),
         "PGBACKREST_LOG_LEVEL_CONSOLE": "info",
         "PGBACKREST_LOG_LEVEL_FILE": "off",
-    }
-
-
-def _secrets(where: PgBackRestSettings) -> Mapping[str, str]:
-    return {
-        f"PGBACKREST_{name.upper().replace('-', '_')}": secret.get_secret_value()
-        for name, secret in where.secrets.items()
     }

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from bot.core.backup import Backup, Continuity, Inventory, Window
 from bot.integrations.pgbackrest.info import NO_BACKUPS, ListedBackup, Stanza
-from bot.integrations.pgbackrest.wal import Archive, Gap
+from bot.integrations.pgbackrest.wal import Gap, WalArchive
 from bot.integrations.postgres.primary import PrimaryFacts
 from bot.lib.text import spell_moment
 
@@ -24,10 +24,11 @@ class Findings:
     """Everything that was read. `primary` None: there is none in the settings, or it did not answer."""
 
     stanza: Stanza
-    archive: Archive
+    archive: WalArchive
     folders: frozenset[str]
     primary: PrimaryFacts | None = None
     damaged: Mapping[str, int | None] = field(default_factory=dict)  #: label -> damaged files, of those with errors
+    expiries: Mapping[str, datetime] = field(default_factory=dict)  #: label -> when it may be deleted, where known
 
     def listed(self, label: str) -> ListedBackup | None:
         return next((one for one in self.stanza.backups if one.label == label), None)
@@ -39,14 +40,17 @@ class Findings:
             return "its folder is missing in the repository, though it is listed"
         if missing:
             return f"it needs {', '.join(missing)}, which is missing in the repository"
+        if backup.cluster != self.stanza.newest_cluster:
+            return "it is of the cluster before an upgrade; restore it by hand, with the PostgreSQL of that time"
+        return self._wal_problem(backup)
+
+    def _wal_problem(self, backup: ListedBackup) -> str:
         if not backup.wal_start or not backup.wal_stop:
             return "it was made without archiving of WAL, so whether it is consistent is unknown"
         if not self.archive.is_on_path(backup.wal_start):
             return "the live timeline does not descend from it"
         gaps = self.archive.gaps(backup.wal_start, backup.wal_stop)
-        if gaps:
-            return f"WAL that it needs is missing from the archive: {spell_gaps(gaps)}"
-        return ""
+        return f"WAL that it needs is missing from the archive: {spell_gaps(gaps)}" if gaps else ""
 
     def damage(self, backup: ListedBackup) -> str:
         if not backup.error:
@@ -129,6 +133,7 @@ def _backup(listed: ListedBackup, found: Findings) -> Backup:
         problem=found.problem(listed),
         damage=found.damage(listed),
         kind=listed.kind,
+        expires_at=found.expiries.get(listed.label),
     )
 
 

@@ -22,7 +22,8 @@ from bot.core.backup import (
 )
 from bot.core.errors import Rejected
 from bot.integrations.postgres import sentinel
-from bot.integrations.postgres.archives import Archive, Archives, tables_in
+from bot.integrations.postgres.archive_sources import Archive
+from bot.integrations.postgres.archives import Archives, tables_in
 from bot.integrations.postgres.checks import verify_postgres
 from bot.integrations.postgres.client_programs import ClientPrograms
 from bot.integrations.postgres.connection import PostgresServer
@@ -147,7 +148,7 @@ class PostgresEngine:
         if archive is None:
             return CheckResult(name=title, expected="the archive", got="it is gone", ok=False)
         try:
-            wanted = set(tables_in(self._client.listing(archive.path)))
+            wanted = set(tables_in(self._client.listing(self._archives.source.fetch(archive))))
             with self._target.connect(name) as copy:
                 there = set(copy.rows("SELECT schemaname, tablename FROM pg_tables"))
         except Rejected as refused:

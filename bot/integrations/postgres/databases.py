@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Self
 
@@ -163,10 +163,6 @@ def guard(found: FoundDatabase, live: LiveIdentity | None, server: str) -> None:
         raise Rejected(
             f"Database {found.name} is the live one by its identity (oid {found.oid}). Nothing was done.", code="live"
         )
-
-
-def with_state(label: CopyLabel, state: str, message: str = "") -> CopyLabel:
-    return replace(label, state=state, message=message)
 
 
 def _create(connection: PostgresConnection, name: str, options: Sequence[tuple[str, str]]) -> None:

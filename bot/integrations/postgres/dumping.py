@@ -1,7 +1,7 @@
 """Makes an archive now, in the folder of the others.
 
-The promise: it gets its name only after it was read to its end, so a file of that name is a whole backup. Until then it
-is a hidden file, which no other job mistakes for a backup.
+The promise: it gets its name only after it was read to its end, and counts only after it was read to its end under that
+name, from the bucket where it is in one. Until then it is a hidden file, which no other job mistakes for a backup.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from bot.core.backup import CopyState, CopyStatus, EngineParts
 from bot.core.errors import Rejected
 from bot.core.programs import Program
+from bot.integrations.postgres.archive_sources import Archive
 from bot.integrations.postgres.archives import Archives
 from bot.integrations.postgres.client_programs import ClientPrograms
 from bot.integrations.postgres.connection import PostgresServer
@@ -42,14 +43,14 @@ class DumpTaker:
         self._client = client
 
     def begin(self, run: str) -> None:
-        path, part = self._path(run), self._part(run)
-        if path.exists() or part.exists():
+        name, part = self._name(run), self._part(run)
+        if part.exists() or self._archives.get(name) is not None:
             return
         try:
             part.touch(mode=0o600, exist_ok=False)
         except OSError as error:
             raise Rejected(
-                f"No backup was begun: the bot cannot write to {path.parent} ({error.strerror}). Give it the right.",
+                f"No backup was begun: the bot cannot write to {part.parent} ({error.strerror}). Give it the right.",
                 code="forbidden",
             ) from None
         conninfo, secrets = self._live.for_programs(self._where.database)
@@ -68,26 +69,37 @@ class DumpTaker:
             raise
 
     def look(self, run: str) -> CopyStatus:
-        path, part = self._path(run), self._part(run)
-        if path.exists():
-            size = path.stat().st_size
-            return CopyStatus(state=CopyState.RESTORED, message=path.name, bytes_done=size, bytes_total=size)
+        part = self._part(run)
+        made = self._archives.get(self._name(run))
+        if made is not None:
+            return self._published(made)
         try:
             ended = self._client.programs.poll(_key(run))
         except LookupError:
-            if not part.exists():
-                return CopyStatus(state=CopyState.ABSENT)
-            part.unlink(missing_ok=True)
-            return self._failed("pg_dump ended with the process of the bot that ran it; what it wrote was removed")
+            return self._orphan(part)
         if ended is None:
             return CopyStatus(state=CopyState.RUNNING, phase="dumping", bytes_done=_size(part))
-        if ended.code:
-            self._client.programs.stop(_key(run))
-            part.unlink(missing_ok=True)
-            return self._failed(f"pg_dump failed: {self._client.reason(ended)}. What it wrote was removed")
-        return self._verify(run, part, path)
+        if ended.code == 0:
+            return self._verify(run, part)
+        self._client.programs.stop(_key(run))
+        part.unlink(missing_ok=True)
+        return self._failed(f"pg_dump failed: {self._client.reason(ended)}. What it wrote was removed")
 
-    def _verify(self, run: str, part: Path, path: Path) -> CopyStatus:
+    def _published(self, made: Archive) -> CopyStatus:
+        verdict = self._archives.verdict(made)
+        if verdict is None:
+            return CopyStatus(state=CopyState.RUNNING, phase="reading it back", bytes_done=made.size)
+        if verdict:
+            return self._failed(f"{made.name} was made, and {verdict}")
+        return CopyStatus(state=CopyState.RESTORED, message=made.name, bytes_done=made.size, bytes_total=made.size)
+
+    def _orphan(self, part: Path) -> CopyStatus:
+        if not part.exists():
+            return CopyStatus(state=CopyState.ABSENT)
+        part.unlink(missing_ok=True)
+        return self._failed("pg_dump ended with the process of the bot that ran it; what it wrote was removed")
+
+    def _verify(self, run: str, part: Path) -> CopyStatus:
         """Read it to its end; only then does it count."""
         problem = self._archives.read_problem(part)
         if problem is None:
@@ -96,23 +108,21 @@ class DumpTaker:
         if problem:
             part.unlink(missing_ok=True)
             return self._failed(f"it was made, and {problem}. It was removed")
-        self._archives.rename(part, path)
+        self._archives.publish(part, self._name(run))
         return self.look(run)
 
-    def _path(self, run: str) -> Path:
-        """Its name fits the pattern of the settings, and is made of the run's id."""
+    def _name(self, run: str) -> str:
+        """It fits the pattern of the settings, and is made of the run's id."""
         pattern = self._where.files
         if _UNNAMEABLE.search(pattern) or "*" not in pattern:
             raise Rejected(
                 f"No backup was begun: no name can be made from the pattern {pattern}. Set files to one with * alone."
             )
-        name = f"{self._where.database}-vakhta-{run[:16]}"
-        name = re.sub(r"[^-_.A-Za-z0-9]", "_", name)
-        return Path(self._where.folder) / _WILD.sub("", pattern.replace("*", name, 1))
+        name = re.sub(r"[^-_.A-Za-z0-9]", "_", f"{self._where.database}-vakhta-{run[:16]}")
+        return _WILD.sub("", pattern.replace("*", name, 1))
 
     def _part(self, run: str) -> Path:
-        path = self._path(run)
-        return path.with_name(f".{path.name}.part")
+        return Path(self._where.folder) / f".{self._name(run)}.part"
 
     @staticmethod
     def _failed(message: str) -> CopyStatus:

@@ -13,7 +13,8 @@ from bot.core.errors import Rejected
 from bot.integrations.postgres import databases
 from bot.integrations.postgres.archive_header import ArchiveHeader
 from bot.integrations.postgres.archive_schema import ArchiveNeeds, needs_of
-from bot.integrations.postgres.archives import Archive, Archives
+from bot.integrations.postgres.archive_sources import Archive
+from bot.integrations.postgres.archives import Archives
 from bot.integrations.postgres.client_programs import ClientPrograms, major_of
 from bot.integrations.postgres.connection import PostgresConnection, PostgresServer
 from bot.integrations.postgres.writes import WriteRates
@@ -50,7 +51,7 @@ class PreviewParts:
 def preview_restore(parts: PreviewParts, archive: Archive, backup: Backup, *, drill: bool) -> RestorePreview:
     """Raises `Rejected`: with what is wrong, what was not done, what to do."""
     header = parts.archives.header(archive)
-    needs = needs_of(parts.client.schema(archive.path))
+    needs = needs_of(parts.client.schema(parts.archives.source.fetch(archive)))
     with parts.target.connect(read_only=True) as target:
         refuse_versions(parts.client.restore_major(), header, target.version)
         identifier = databases.system_identifier(target)
@@ -61,6 +62,12 @@ def preview_restore(parts: PreviewParts, archive: Archive, backup: Backup, *, dr
     name = databases.copy_name(parts.database, _PLACE, drill=drill).removesuffix(_PLACE) + "{run}"
     owners = not drill and not missing.roles
     needed = size or live.size or (backup.size_bytes or 0) * _EXPANDS
+    facts = {
+        "archive": archive.identity,
+        "size": str(needed),
+        OWNERS: "yes" if owners else "",
+        NO_TABLESPACES: "yes" if drill or missing.tablespaces else "",
+    }
     return RestorePreview(
         backup_id=backup.id,
         data_at=backup.data_at,
@@ -72,13 +79,7 @@ def preview_restore(parts: PreviewParts, archive: Archive, backup: Backup, *, dr
         size_bytes=backup.size_bytes,
         needs_bytes=needed,
         free_bytes=free,
-        facts={
-            "archive": archive.identity,
-            "data_at": backup.data_at.isoformat(),
-            "size": str(needed),
-            OWNERS: "yes" if owners else "",
-            NO_TABLESPACES: "yes" if drill or missing.tablespaces else "",
-        },
+        facts=facts,
     )
 
 

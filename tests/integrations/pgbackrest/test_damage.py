@@ -103,14 +103,14 @@ def test_a_bundle_that_is_missing_refuses_the_plan(made: Made, damaged: Path) ->
         made.cluster.engine(options={"repo1-path": str(damaged)}).preview(RestorePoint(latest=True), drill=True)
 
 
-@pytest.mark.slow  # pgBackRest tries a damaged file again after 15 s
+@pytest.mark.slow
 def test_bytes_that_were_changed_fail_the_restore_and_leave_no_copy_that_starts(made: Made, damaged: Path) -> None:
     bundle = damaged / "backup" / STANZA / made.full / "bundle" / "1"
     content = bytearray(bundle.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 4096] = bytes(4096)
     bundle.write_bytes(content)
-    engine = made.cluster.engine(options={"repo1-path": str(damaged)})
+    engine = made.cluster.engine(options={"repo1-path": str(damaged), "job-retry": "0"})
     task = task_of(engine, RestorePoint(latest=True), drill=True)
 
     status = restored(engine, task)
@@ -140,5 +140,5 @@ def test_a_stanza_that_does_not_exist_blocks(made: Made) -> None:
 
 
 def test_a_program_that_is_not_installed_is_said(made: Made) -> None:
-    with pytest.raises(Rejected, match="nosuchprogram is not installed|setpriv|nosuchprogram"):
+    with pytest.raises(Rejected, match="nosuchprogram"):
         made.cluster.engine(program="nosuchprogram").inventory()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from bot.core.backup import BackupTaker, Check, Copy, CopyState, RestorePoint, Restorer, RestoreTask, SentinelEngine
 from bot.core.errors import Rejected
+from bot.core.programs import Program
 from tests.integrations.pgbackrest.cluster import ROLE, new_run, restored, task_of
 from tests.integrations.pgbackrest.conftest import Made
 from tests.running import until
@@ -54,6 +56,13 @@ def test_a_drill_of_the_newest_is_isolated_verified_and_removed_and_has_the_sent
     assert list(engine.read_sentinels(task)) == ["drill-1"]
     assert status.data_at is not None
     assert status.data_at > made.moment
+    data = made.cluster.copies / f"orders_drill_{task.short_run}" / "data"
+    [link] = (data / "pg_tblspc").iterdir()
+    assert link.resolve().is_relative_to(data.parent), "its tablespaces are beside the live ones, too"
+    assert made.cluster.execute("SELECT count(*) FROM indexed") == [(50,)]
+    auto = (data / "postgresql.auto.conf").read_text()
+    assert "log_connections" in (made.cluster.data / "postgresql.auto.conf").read_text()
+    assert "log_connections" not in auto
     assert _rows(made, task) == 1000
     assert engine.isolation_leak(task) == ""
     checks = [
@@ -89,6 +98,15 @@ def test_a_copy_of_a_moment_has_what_was_committed_until_then_and_outlives_the_b
     other.begin(task)
     assert other.look(task) == status
     [copy] = [one for one in other.copies() if one.run == task.run]
+    port = int((Path(copy.name) / "data" / "postmaster.pid").read_text().splitlines()[3])
+    moved = made.cluster.engine(url=f"postgresql://{ROLE}@/postgres?host={copy.name}/s&port={port}")
+    with pytest.raises(Rejected, match=r"is in use as the live one\. Nothing was removed"):
+        moved.remove(copy)
+    gone = made.cluster.engine(url="postgresql://127.0.0.1:1/postgres")
+    with pytest.raises(Rejected, match=r"cannot be asked.* Nothing was removed"):
+        gone.remove(copy)
+    with pytest.raises(psycopg.OperationalError, match="password"):  # the roles of the source, with theirs
+        psycopg.connect(host="127.0.0.1", port=port, user=ROLE, dbname="postgres")
     pid = int((Path(copy.name) / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
     assert os.getsid(pid) == pid, "it is in a session of its own, so nothing that ends the bot's ends it"
     other.remove(copy)
@@ -212,7 +230,7 @@ def test_a_backup_now_is_made_once_and_found_by_its_run(made: Made) -> None:
     assert status.state is CopyState.RESTORED, status
     assert made.cluster.engine().look_backup(run) == status
     made.cluster.engine().begin_backup(run)
-    assert [one.id for one in engine.inventory().backups if one.usable][0] == status.message
+    assert next(one.id for one in engine.inventory().backups if one.usable) == status.message
     assert len(engine.inventory().backups) == 3
 
 
@@ -222,3 +240,68 @@ def test_a_live_server_that_does_not_answer_prevents_no_restore(made: Made) -> N
     )
 
     assert any("The live server was not asked" in one for one in preview.moving)
+
+
+def test_a_restore_that_was_cut_off_goes_on_in_the_same_copy(made: Made) -> None:
+    engine = made.cluster.engine()
+    task = task_of(engine, RestorePoint(latest=True), drill=True)
+    engine.begin(task)
+    made.cluster.programs.stop(f"restore-{task.run}-1")  # as the death of the bot ends it
+    (made.cluster.copies / f"orders_drill_{task.short_run}" / "data" / "global" / "pg_control").unlink(missing_ok=True)
+
+    first = engine.look(task)
+
+    assert first.state is CopyState.RUNNING
+    assert first.message == "the restore was cut off, and goes on where it stopped"
+    until(lambda: engine.look(task).state is not CopyState.RUNNING, "it is restored")
+    assert engine.look(task).state is CopyState.RESTORED
+    assert _rows(made, task) == 1000
+    assert len(engine.copies()) == 1
+    engine.remove(engine.copies()[0])
+
+
+@pytest.mark.slow
+def test_a_copy_whose_server_was_ended_is_started_again(made: Made) -> None:
+    engine = made.cluster.engine()
+    task = task_of(engine, RestorePoint(latest=True), drill=True)
+    before = restored(engine, task)
+    pid = int(
+        (made.cluster.copies / f"orders_drill_{task.short_run}" / "data" / "postmaster.pid").read_text().split()[0]
+    )
+    os.kill(pid, signal.SIGQUIT)  # as a reboot of the machine
+    until(lambda: not _runs(pid), "its server has ended")
+
+    assert engine.look(task).state is CopyState.RUNNING
+    until(lambda: engine.look(task).state is CopyState.RESTORED, "it is up again")
+
+    assert engine.look(task).data_at == before.data_at
+    engine.remove(engine.copies()[0])
+
+
+def test_a_restore_that_could_not_be_started_leaves_nothing(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = made.cluster.engine()
+    task = task_of(engine, RestorePoint(latest=True))
+
+    def refuse(program: Program) -> None:
+        raise Rejected(f"{program.argv[0]} cannot be started. Nothing was done.")
+
+    monkeypatch.setattr(made.cluster.programs, "start", refuse)
+    with pytest.raises(Rejected, match="cannot be started"):
+        engine.begin(task)
+
+    assert engine.copies() == []
+    assert engine.look(task).state is CopyState.ABSENT
+
+
+def test_a_store_without_a_folder_is_read_and_restores_nothing(made: Made) -> None:
+    engine = made.cluster.engine(folder=None)
+
+    assert engine.inventory().backups
+    assert engine.copies() == ()
+    with pytest.raises(Rejected, match=r"nothing was restored\. Set where\.folder"):
+        engine.preview(RestorePoint(latest=True), drill=True)
+
+
+def test_a_version_of_postgresql_that_is_not_installed_refuses_the_plan(made: Made) -> None:
+    with pytest.raises(Rejected, match="PostgreSQL 15 is not installed on the bot's host"):
+        made.cluster.engine(postgres_programs="/nowhere/{version}").preview(RestorePoint(latest=True), drill=True)
