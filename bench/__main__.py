@@ -33,6 +33,7 @@ from bench.rows import (
     page,
     storm,
     syncs,
+    versions,
 )
 from bench.table import Line, Verdict
 
@@ -54,6 +55,7 @@ _ROWS = {
     "kill": kill.measure,
     "decide": decide.measure,
     "cluster": cluster.measure,
+    "versions": versions.measure,
 }
 
 

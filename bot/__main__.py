@@ -100,11 +100,22 @@ def _parser() -> terminal.Parser:
     schema = commands.add_parser("schema", help="Write the JSON schema of the settings, for editors.")
     schema.add_argument("to", nargs="?", type=Path, default=Path("deploy/config/vakhta.schema.json"))
     schema.set_defaults(command=_schema, parser=schema)
+    _add_disaster(commands, where)
     _add_completion(commands)
     text = "Verify, export and manage the audit log."
     audit = commands.add_parser("audit", help=text, description=text)
     audit.fill = lambda: importlib.import_module("bot.app.cli.audit").add_to(audit, where)
     return parser
+
+
+def _add_disaster(commands: argparse._SubParsersAction[terminal.Parser], where: terminal.Parser) -> None:
+    text = "Write the plan for a disaster."
+    disaster = commands.add_parser("dr", help=text, description=text)
+    parts = disaster.add_subparsers(metavar="COMMAND", required=True)
+    text = "Write it as Markdown, with commands that work while the bot is down."
+    export = parts.add_parser("export", help=text, description=text, parents=[where])
+    export.add_argument("to", nargs="?", help="a folder, or - for stdout (default: as backups.dr says)")
+    export.set_defaults(command=_export_disaster_plan, parser=export)
 
 
 def _add_completion(commands: argparse._SubParsersAction[terminal.Parser]) -> None:
@@ -190,6 +201,14 @@ def _migrate(given: argparse.Namespace) -> int:
     settings, _ = read_settings(given.config, os.environ)
     logs.start(confidential=settings.confidential)
     _app().migrate(settings)
+    return 0
+
+
+def _export_disaster_plan(given: argparse.Namespace) -> int:
+    settings, _ = read_settings(given.config, os.environ)
+    logs.start(confidential=settings.confidential)
+    export = importlib.import_module("bot.app.cli.disaster_export").export
+    terminal.out(export(settings, given.config, given.to))
     return 0
 
 

@@ -9,7 +9,9 @@ from bot.core.command import CommandContext
 from bot.core.manual import Facility, Manual, Topic
 from bot.core.request import Reply, Request
 
-_MANUAL = Manual(topic=Topic.APPROVALS, examples=("approvals",), needs=(Facility.CLUSTER, Facility.SILENCES))
+_MANUAL = Manual(
+    topic=Topic.APPROVALS, examples=("approvals",), needs=(Facility.CLUSTER, Facility.SILENCES, Facility.BACKUPS)
+)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class BackupArgs:
 
 _MANUAL = Manual(
     topic=Topic.BACKUPS,
-    examples=("backup prod/orders-db",),
+    examples=("backup {store}",),
     details="Before a change that may go wrong. `backups` shows what there is.",
     way_back="There is none, and none is needed: the bot deletes no backups.",
     needs=(Facility.BACKUPS,),

@@ -20,7 +20,7 @@ _MANUAL = Manual(
     topic=Topic.APPROVALS,
     examples=("keep {run}",),
     way_back="`undo {run}` still undoes it.",
-    needs=(Facility.CLUSTER, Facility.SILENCES),
+    needs=(Facility.CLUSTER, Facility.SILENCES, Facility.BACKUPS),
 )
 
 

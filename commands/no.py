@@ -20,7 +20,7 @@ _MANUAL = Manual(
     topic=Topic.APPROVALS,
     examples=("no {plan}",),
     way_back="Send the command again for a new plan.",
-    needs=(Facility.CLUSTER, Facility.SILENCES),
+    needs=(Facility.CLUSTER, Facility.SILENCES, Facility.BACKUPS),
 )
 
 

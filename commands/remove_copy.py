@@ -34,7 +34,7 @@ _MANUAL = Manual(
 class RemoveCopyAction:
     verb: str = "remove-copy"
     usage: str = "remove-copy <run>"
-    summary: str = "remove a restored copy, or the old one after a cutover"
+    summary: str = "remove a restored copy, or the old one"
     manual: Manual = _MANUAL
     args: type[RemoveCopyArgs] = RemoveCopyArgs
     risk: Risk = Risk.IRREVERSIBLE

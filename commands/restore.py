@@ -40,9 +40,9 @@ class RestoreArgs:
 _MANUAL = Manual(
     topic=Topic.BACKUPS,
     examples=(
-        "restore prod/orders-db",
-        "restore prod/orders-db at 14:30 Europe/Berlin",
-        "restore prod/orders-db from b1",
+        "restore {store}",
+        "restore {store} at 14:30 Europe/Berlin",
+        "restore {store} from b1",
     ),
     details="Without a backup or a time, the newest. `backups` lists what there is.",
     way_back="Nothing live is changed. `remove-copy` and the run removes the copy.",
@@ -54,8 +54,8 @@ _MANUAL = Manual(
 @dataclass(frozen=True)
 class RestoreAction:
     verb: str = "restore"
-    usage: str = "restore <store> [latest] [from <backup>] [at <time>]"
-    summary: str = "restore a store beside the live data, and check the copy"
+    usage: str = "restore <store> [<latest>] [from <backup>] [at <time>]"
+    summary: str = "restore beside the live data, and check the copy"
     manual: Manual = _MANUAL
     args: type[RestoreArgs] = RestoreArgs
     risk: Risk = Risk.IRREVERSIBLE

@@ -10,7 +10,9 @@ from bot.core.command import CommandContext
 from bot.core.manual import Facility, Manual, Topic
 from bot.core.request import Reply, Request
 
-_MANUAL = Manual(topic=Topic.APPROVALS, examples=("runs",), needs=(Facility.CLUSTER, Facility.SILENCES))
+_MANUAL = Manual(
+    topic=Topic.APPROVALS, examples=("runs",), needs=(Facility.CLUSTER, Facility.SILENCES, Facility.BACKUPS)
+)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _MANUAL = Manual(
     examples=("settle {run} done because the pods are there", "settle {run} failed because nothing changed"),
     details="Look first: the target takes no action until then.",
     way_back="There is none.",
-    needs=(Facility.CLUSTER, Facility.SILENCES),
+    needs=(Facility.CLUSTER, Facility.SILENCES, Facility.BACKUPS),
 )
 
 

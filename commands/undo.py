@@ -21,7 +21,7 @@ _MANUAL = Manual(
     examples=("undo {run}",),
     details="`runs` lists the runs. Refused if somebody has changed the target since.",
     way_back="`undo` the run of the undo.",
-    needs=(Facility.CLUSTER, Facility.SILENCES),
+    needs=(Facility.CLUSTER, Facility.SILENCES, Facility.BACKUPS),
 )
 
 

@@ -25,7 +25,7 @@ _MANUAL = Manual(
     examples=("yes {plan}", "yes {plan} {service}"),
     details="A dangerous plan wants the name of its target behind it.",
     way_back="`undo` and the run, once it has run.",
-    needs=(Facility.CLUSTER, Facility.SILENCES),
+    needs=(Facility.CLUSTER, Facility.SILENCES, Facility.BACKUPS),
 )
 
 

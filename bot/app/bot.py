@@ -19,7 +19,7 @@ from bot.alerts.intake import Intake, IntakeResult
 from bot.alerts.refused_senders import RefusedSenders
 from bot.alerts.unheard import UnheardAlerts
 from bot.alerts.unknown_severities import UnknownSeverities
-from bot.app import database_damage, interpreter
+from bot.app import database_damage, disaster_export, interpreter
 from bot.app.build import (
     build_alert_rules,
     build_card_settings,
@@ -35,7 +35,8 @@ from bot.app.build_drills import Tick, drill_ticks
 from bot.app.build_sources import build_alerts_endpoint
 from bot.app.build_tools import build_alert_states, build_tools
 from bot.app.database_damage import DamageAlert
-from bot.app.scheduler import Scheduler
+from bot.app.disaster_export import DisasterExport, made_paper
+from bot.app.scheduler import Scheduler, on_own_thread
 from bot.app.shutdown import LEFT_BEHIND, ShutdownSteps, StopSignal
 from bot.app.welcome import welcome
 from bot.backups import freshness
@@ -200,7 +201,20 @@ class Bot:
         if self._backups is None:
             return ()
         watch = build_freshness(self._settings, self._backups, self.store, self.intake.take, self.meters)
-        return ((watch.tick, freshness.EVERY_S),)
+        return ((watch.tick, freshness.EVERY_S), *self._ticks_of_the_disaster_plan())
+
+    def _ticks_of_the_disaster_plan(self) -> tuple[tuple[Callable[[], None], int], ...]:
+        places = self._settings.backups.dr
+        if places is None:
+            return ()
+        records = StoredBackupRecords(self.store)
+        export = DisasterExport(
+            places,
+            make=lambda: made_paper(self._settings, "SETTINGS", records, self.store.now()),
+            now=self.store.now,
+            written=lambda at: self.meters.disaster_plan_timestamp_seconds.set(at.timestamp()),
+        )
+        return ((on_own_thread("disaster-plan", [export.tick]), disaster_export.EVERY_S),)
 
     def _report_refused_senders(self) -> None:
         if not self._took_over:

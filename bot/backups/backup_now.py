@@ -6,7 +6,7 @@ The trap: "completed" is the word of the tool that made it. It counts only once 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from bot.backups import places
@@ -17,10 +17,11 @@ from bot.core.backup import BackupStore, BackupTaker, CopyState
 from bot.core.errors import OutcomeUnknown
 from bot.core.plan import Outcome, Plan, Result
 from bot.lib.failpoints import failpoint
-from bot.lib.text import spell_duration
+from bot.lib.text import spell_briefly
 
 #: How long it may take; else twice the promised RTO.
 _AT_LEAST = timedelta(hours=6)
+_ASKED_AT = "asked at"  #: remembered for the probe
 
 
 def plan(name: str, tools: Tools) -> Plan:
@@ -31,9 +32,9 @@ def plan(name: str, tools: Tools) -> Plan:
     newest = usable[0] if usable else None
     moving = []
     if newest is not None:
-        moving.append(f"the newest usable one, {newest.id}, is {spell_duration(tools.now() - newest.data_at)} old")
+        moving.append(f"the newest usable one, {newest.id}, is {spell_briefly(tools.now() - newest.data_at)} old")
         if newest.duration is not None:
-            moving.append(f"it took {spell_duration(newest.duration)}")
+            moving.append(f"it took {spell_briefly(newest.duration)}")
     return Plan(
         target=store.name,
         effect=(
@@ -42,6 +43,7 @@ def plan(name: str, tools: Tools) -> Plan:
             "There is no undo: the bot never deletes backups, and the rules of their system do in time.",
         ),
         blast_radius=f"one more backup of {store.name}",
+        lock=f"backup/{store.name}",  # A restore goes on beside for hours, and is no reason to have no backup.
         moving=tuple(moving) or ("there is no usable backup",),
     )
 
@@ -50,23 +52,32 @@ def run(name: str, run: str, tools: Tools) -> Outcome:
     """Ask for it once, wait, and look it up."""
     store = places.store_of(tools, name)
     taker = places.taker_of(store)
-    tools.remember({"backup": run})
+    tools.remember({_ASKED_AT: tools.now().isoformat()})
     failpoint("backup.asking")
-    return _judge(store, taker, _waited(store, taker, run, tools, partial(taker.begin_backup, run)))
+    return _judge(store, taker, _waited(store, taker, run, tools, begin=partial(taker.begin_backup, run)))
 
 
 def probe(name: str, run: str, tools: Tools) -> Outcome:
     """Go on waiting. Nothing is begun."""
-    if not tools.remembered.get("backup"):
+    if not tools.remembered.get(_ASKED_AT):
         return Outcome(result=Result.FAILED, message="The bot was stopped before the backup began. Nothing was done.")
     store = places.store_of(tools, name)
     taker = places.taker_of(store)
-    return _judge(store, taker, _waited(store, taker, run, tools, None))
+    asked_at = datetime.fromisoformat(tools.remembered[_ASKED_AT])
+    return _judge(store, taker, _waited(store, taker, run, tools, asked_at=asked_at))
 
 
-def _waited(store: BackupStore, taker: BackupTaker, run: str, tools: Tools, begin: Callable[[], None] | None) -> Waited:
-    patience = max(_AT_LEAST, 2 * store.rto)
-    return wait_for(partial(taker.look_backup, run), tools, Reporter(tools), at_most=patience, begin=begin)
+def _waited(
+    store: BackupStore,
+    taker: BackupTaker,
+    run: str,
+    tools: Tools,
+    *,
+    begin: Callable[[], None] | None = None,
+    asked_at: datetime | None = None,
+) -> Waited:
+    patience, look = max(_AT_LEAST, 2 * store.rto), partial(taker.look_backup, run)
+    return wait_for(look, tools, Reporter(tools), at_most=patience, begin=begin, asked_at=asked_at)
 
 
 def _judge(store: BackupStore, taker: BackupTaker, waited: Waited) -> Outcome:

@@ -7,7 +7,7 @@ people have done with the copy since.
 
 from __future__ import annotations
 
-from bot.backups import places
+from bot.backups import reports
 from bot.core.action import Tools
 from bot.core.backup import RestoreRecord
 from bot.core.errors import Rejected
@@ -21,13 +21,13 @@ def check_ours(record: RestoreRecord, tools: Tools) -> None:
 def put(record: RestoreRecord, tools: Tools) -> RestoreRecord:
     """Raises as `check_ours`."""
     check_ours(record, tools)
-    places.backups_of(tools).records.put_restore(record)
+    reports.backups_of(tools).records.put_restore(record)
     return record
 
 
 def get(run: str, tools: Tools) -> RestoreRecord:
     """By the first characters of the run's id. Raises `Rejected`: there is none, or more than one."""
-    return places.backups_of(tools).records.get_restore(run)
+    return reports.backups_of(tools).records.get_restore(run)
 
 
 def find(run: str, tools: Tools) -> RestoreRecord | None:

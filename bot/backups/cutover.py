@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
-from bot.backups import copy_row, places
-from bot.backups.restore_points import spell_exactly
+from bot.backups import copy_row, places, reports
 from bot.backups.waiting import Reporter, wait_for
 from bot.core.action import Tools
 from bot.core.backup import (
@@ -30,7 +29,7 @@ from bot.core.backup import (
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.core.plan import Outcome, Plan, Result
 from bot.lib.failpoints import failpoint
-from bot.lib.text import spell_duration
+from bot.lib.text import spell_briefly, spell_duration, spell_moment
 
 #: How long the safety backup may take; else twice the promised RTO.
 _AT_LEAST = timedelta(hours=6)
@@ -95,7 +94,7 @@ def run(asked: str, planned: Plan, run: str, tools: Tools) -> Outcome:
         found.engine.cut_over(record.task, cutover_run, report)
     except (Conflict, Rejected, OutcomeUnknown) as refused:
         trouble = refused.message
-    failpoint("cutover.called")
+    failpoint("cutover.swapped")
     return _judge(found.store, found.engine, record, tools, trouble)
 
 
@@ -221,7 +220,7 @@ def _effect(found: CutoverFacts) -> Iterator[str]:
 def _moving(found: CutoverFacts, tools: Tools) -> Iterator[str]:
     record = found.record
     if record.finished_at is not None:
-        yield f"the copy was checked {spell_duration(tools.now() - record.finished_at)} ago"
+        yield f"the copy was checked {spell_briefly(tools.now() - record.finished_at)} ago"
     if found.preview is not None:
         yield from found.preview.moving
 
@@ -274,7 +273,7 @@ def _judge(store: BackupStore, engine: CutoverEngine, record: RestoreRecord, too
     note = f" {status.message}" if status.message else ""
     message = (
         f"{record.name} is the live one of {store.name}.{note} Look whether its clients have connected again. The "
-        f"old one is kept until {spell_exactly(keep)}; `remove-copy {short}` removes it."
+        f"old one is kept until {spell_moment(keep)}; `remove-copy {short}` removes it."
     )
     return Outcome(result=Result.DONE, message=message, expected_state=left)
 
@@ -312,20 +311,20 @@ def _cut_over(run: str, tools: Tools) -> tuple[BackupStore, CutoverEngine, Resto
     if not record.cutover_run or record.undone_at is not None:
         raise _refused(f"There is no cutover to {record.name} that could be undone.", "no_cutover")
     if record.old_removed_at is not None:
-        raise _refused(f"The old one of {store.name} was removed at {spell_exactly(record.old_removed_at)}.", "removed")
+        raise _refused(f"The old one of {store.name} was removed at {spell_moment(record.old_removed_at)}.", "removed")
     return store, places.cutover_engine_of(store), record
 
 
 def _put(record: RestoreRecord, cutover_run: str, tools: Tools) -> None:
     """As `copy_row.put`, with the note of this run."""
     tools.remember({_CUTOVER: cutover_run})
-    places.backups_of(tools).records.put_restore(record)
+    reports.backups_of(tools).records.put_restore(record)
 
 
 def _since(record: RestoreRecord, tools: Tools) -> tuple[str, ...]:
     if record.cut_over_at is None:
         return ()
-    return (f"the copy has been live for {spell_duration(tools.now() - record.cut_over_at)}",)
+    return (f"the copy has been live for {spell_briefly(tools.now() - record.cut_over_at)}",)
 
 
 def _difference(planned: Plan, again: Plan) -> str:

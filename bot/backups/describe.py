@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from bot.backups.judging import Fault, Finding, StoreReport, Verdict, why_unusable
+from bot.backups.judging import Fault, StoreFinding, StoreReport, Verdict, why_unusable
 from bot.core.backup import Backup, BackupStore, Drill, DrillResult
 from bot.lib.text import spell_at, spell_briefly, spell_duration, spell_moment
 
@@ -106,7 +106,7 @@ def _why(report: StoreReport) -> Iterator[str]:
         yield f"- {one.text}{_since(one)}"
 
 
-def _since(one: Finding) -> str:
+def _since(one: StoreFinding) -> str:
     return "" if one.since is None else f" Since {spell_moment(one.since)}."
 
 
@@ -118,6 +118,11 @@ def _backups(report: StoreReport, now: datetime) -> Iterator[str]:
     if age is not None and report.reaches is not None:
         reached = f"Newest data that can be restored: {spell_at(report.reaches, now)}, {spell_briefly(age)} old"
         yield f"{reached} (RPO {spell_duration(report.rpo)})."
+    yield from newest_of(report, now)
+
+
+def newest_of(report: StoreReport, now: datetime) -> Iterator[str]:
+    """The newest usable backup, and the newest of any kind with what speaks against it."""
     if report.usable is not None:
         yield f"Newest usable backup: {_backup(report.usable, now)}."
     newest = report.newest
@@ -169,9 +174,9 @@ def _drills(report: StoreReport, drills: Sequence[Drill], now: datetime) -> Iter
     if report.drill_due_at is None:
         yield "No drill is scheduled: drill.every is not set."
     elif report.drill_due_at <= now:
-        yield "Next drill: as soon as its window opens."
+        yield "Next drill: now."
     else:
-        yield f"Next drill: from {spell_at(report.drill_due_at, now)}, in its window."
+        yield f"Next drill: {spell_at(report.drill_due_at, now)}."
 
 
 def _drill(one: Drill) -> str:

@@ -22,7 +22,7 @@ from bot.alerts import internal
 from bot.alerts.answer_deadline import Done, IntakeResult
 from bot.alerts.internal import BackupTrouble
 from bot.backups import describe, judging, looking
-from bot.backups.judging import Fault, Finding, StoreReport
+from bot.backups.judging import Fault, StoreFinding, StoreReport
 from bot.core.alert import Alert, AlertBatch, Severity
 from bot.core.backup import Backups, BackupStore, StoreLook
 from bot.lib.text import spell_briefly
@@ -240,7 +240,7 @@ def _troubles(report: StoreReport, now: datetime) -> Iterator[tuple[BackupTroubl
         yield told, one.since
 
 
-def _lasts(one: Finding, report: StoreReport, now: datetime) -> bool:
+def _lasts(one: StoreFinding, report: StoreReport, now: datetime) -> bool:
     """Whether it is time to alarm: a store may fail to answer for a while; what was read before is no news."""
     if one.fault is not Fault.UNREADABLE:
         return report.known or ALARMS[one.fault].name in _ALWAYS_KNOWN

@@ -15,6 +15,7 @@ from itertools import pairwise
 from math import ceil
 from statistics import median
 
+from bot.backups import drill_schedule
 from bot.backups.broken_engine import BrokenEngine
 from bot.core.backup import Backup, BackupStore, Drill, DrillResult, Inventory, Restorer, StoreLook
 from bot.lib.text import spell_briefly, spell_duration, spell_moment
@@ -72,7 +73,7 @@ GRAVE = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class StoreFinding:
     """One thing that speaks against a store. `text`: a sentence for people that the clock does not change.
 
     `since`: None where it was so from the start.
@@ -91,7 +92,7 @@ class StoreReport:
     service: str
     engine: str
     verdict: Verdict
-    findings: tuple[Finding, ...]
+    findings: tuple[StoreFinding, ...]
     rpo: timedelta
     rto: timedelta
     read_at: datetime | None = None  #: when what follows was read
@@ -116,7 +117,7 @@ class StoreReport:
         """How old the newest data is that can be restored."""
         return None if self.reaches is None else max(timedelta(0), now - self.reaches)
 
-    def finding(self, fault: Fault) -> Finding | None:
+    def finding(self, fault: Fault) -> StoreFinding | None:
         return next((one for one in self.findings if one.fault is fault), None)
 
 
@@ -222,54 +223,56 @@ def _usual_interval(usable: Sequence[Backup]) -> timedelta | None:
     return median_time(sorted(gaps)) if len(gaps) >= _ENOUGH else None
 
 
-def _unreadable(store: BackupStore, look: StoreLook | None, now: datetime) -> Finding | None:
+def _unreadable(store: BackupStore, look: StoreLook | None, now: datetime) -> StoreFinding | None:
     """Why nothing is known of the store now."""
     if look is None:
         text = f"{store.name} was not looked at yet"
-        return Finding(fault=Fault.UNREADABLE, text=f"{text}; `backups {store.name}` looks now.", since=None)
+        return StoreFinding(fault=Fault.UNREADABLE, text=f"{text}; `backups {store.name}` looks now.", since=None)
     if look.problem:
         since = look.problem_since or look.looked_at
-        return Finding(fault=Fault.UNREADABLE, text=f"It cannot be read: {_sentence(look.problem)}", since=since)
+        return StoreFinding(fault=Fault.UNREADABLE, text=f"It cannot be read: {_sentence(look.problem)}", since=since)
     if now - look.looked_at > STALE:
         text = f"It was last looked at {spell_moment(look.looked_at)}; `backups {store.name}` looks now."
-        return Finding(fault=Fault.UNREADABLE, text=text, since=look.looked_at)
+        return StoreFinding(fault=Fault.UNREADABLE, text=text, since=look.looked_at)
     return None
 
 
-def _of_inventory(store: BackupStore, inventory: Inventory | None, found: _Found, now: datetime) -> Iterator[Finding]:
+def _of_inventory(
+    store: BackupStore, inventory: Inventory | None, found: _Found, now: datetime
+) -> Iterator[StoreFinding]:
     if inventory is None:
         return
     yield from _against_rpo(store, inventory, found, now)
     log = inventory.continuity
     if log is not None and log.gap:
-        yield Finding(fault=Fault.WAL_GAP, text=f"The log has a gap: {_sentence(log.gap)}", since=log.ok_until)
+        yield StoreFinding(fault=Fault.WAL_GAP, text=f"The log has a gap: {_sentence(log.gap)}", since=log.ok_until)
     newest = found.usable[0] if found.usable else None
     if newest is None:
         return
     if found.interval and now - newest.data_at > _LATE_AFTER * found.interval:
         usual = f"one every {spell_briefly(found.interval)}"
         text = f"The next backup is late: the last is of {spell_moment(newest.data_at)}, {usual}."
-        yield Finding(fault=Fault.LATE, text=text, since=newest.data_at + _LATE_AFTER * found.interval)
+        yield StoreFinding(fault=Fault.LATE, text=text, since=newest.data_at + _LATE_AFTER * found.interval)
     if newest.damage:
-        yield Finding(
+        yield StoreFinding(
             fault=Fault.DAMAGE, text=f"{newest.id} is damaged: {_sentence(newest.damage)}", since=newest.data_at
         )
     yield from _of_ratios(newest, found.usable)
     if found.future is not None:
         text = f"{found.future.id} is of {spell_moment(found.future.data_at)}, in the future; it counts for nothing."
-        yield Finding(fault=Fault.FUTURE, text=text, since=None)
+        yield StoreFinding(fault=Fault.FUTURE, text=text, since=None)
 
 
-def _against_rpo(store: BackupStore, inventory: Inventory, found: _Found, now: datetime) -> Iterator[Finding]:
+def _against_rpo(store: BackupStore, inventory: Inventory, found: _Found, now: datetime) -> Iterator[StoreFinding]:
     promised = spell_duration(store.rpo)
     if inventory.blockers:
         text = f"Nothing can be restored as it stands: {_sentences(inventory.blockers)}"
-        yield Finding(fault=Fault.NOTHING_USABLE, text=text, since=None)
+        yield StoreFinding(fault=Fault.NOTHING_USABLE, text=text, since=None)
     elif found.reaches is None:
         newest = found.newest
         why = f" The newest, {newest.id}: {_sentence(why_unusable(newest, now))}" if newest else ""
         text = f"No backup can be restored from; RPO {promised}.{why}"
-        yield Finding(fault=Fault.NOTHING_USABLE, text=text, since=None)
+        yield StoreFinding(fault=Fault.NOTHING_USABLE, text=text, since=None)
     elif now - found.reaches > store.rpo:
         text = f"The newest data that can be restored is of {spell_moment(found.reaches)}; RPO {promised}."
         if (
@@ -278,17 +281,17 @@ def _against_rpo(store: BackupStore, inventory: Inventory, found: _Found, now: d
             and (why := why_unusable(found.newest, now))
         ):
             text = f"{text} {found.newest.id} of {spell_moment(found.newest.data_at)} cannot be used: {_sentence(why)}"
-        yield Finding(fault=Fault.NOTHING_USABLE, text=text, since=found.reaches + store.rpo)
+        yield StoreFinding(fault=Fault.NOTHING_USABLE, text=text, since=found.reaches + store.rpo)
 
 
-def _of_ratios(newest: Backup, usable: Sequence[Backup]) -> Iterator[Finding]:
+def _of_ratios(newest: Backup, usable: Sequence[Backup]) -> Iterator[StoreFinding]:
     size, duration = _size_ratio(usable), _duration_ratio(usable)
     if size is not None and not _HALF <= size <= _DOUBLE:
         text = f"{newest.id} has {size:.0%} of the usual size (the median of the {_COMPARED} before it)."
-        yield Finding(fault=Fault.SIZE, text=text, since=newest.data_at)
+        yield StoreFinding(fault=Fault.SIZE, text=text, since=newest.data_at)
     if duration is not None and not _HALF <= duration <= _DOUBLE:
         text = f"{newest.id} took {duration:.0%} of the usual time (the median of the {_COMPARED} before it)."
-        yield Finding(fault=Fault.DURATION, text=text, since=newest.data_at)
+        yield StoreFinding(fault=Fault.DURATION, text=text, since=newest.data_at)
 
 
 def _size_ratio(usable: Sequence[Backup]) -> float | None:
@@ -320,7 +323,7 @@ def _ratio(values: Sequence[float]) -> float | None:
 
 def _of_drills(
     store: BackupStore, drills: Sequence[Drill], ended: Sequence[Drill], passed: Sequence[Drill], now: datetime
-) -> Iterator[Finding]:
+) -> Iterator[StoreFinding]:
     ask = f"`drill {store.name}` makes one now."
     tried = [one for one in ended if one.result in (DrillResult.FAILED, DrillResult.DAMAGED)]
     if not passed:
@@ -329,29 +332,29 @@ def _of_drills(
             "None of its drills has" if len(drills) < DRILLS_JUDGED else f"None of its last {len(drills)} drills has"
         )
         text = f"{which} passed" if ended else "It was never drilled"
-        yield Finding(fault=Fault.NEVER_DRILLED, text=f"{text}, so nobody knows that it restores; {ask}", since=first)
+        yield StoreFinding(
+            fault=Fault.NEVER_DRILLED, text=f"{text}, so nobody knows that it restores; {ask}", since=first
+        )
     elif store.drill.every and now - passed[0].began_at > _DRILL_OVERDUE_AFTER * store.drill.every:
         usual = f"one every {spell_briefly(store.drill.every)}"
         text = f"The last drill that passed was {spell_moment(passed[0].began_at)}, {usual}; {ask}"
         since = passed[0].began_at + _DRILL_OVERDUE_AFTER * store.drill.every
-        yield Finding(fault=Fault.DRILL_OVERDUE, text=text, since=since)
+        yield StoreFinding(fault=Fault.DRILL_OVERDUE, text=text, since=since)
     if tried and (not passed or tried[0].began_at > passed[0].began_at):
         text = f"The last drill {tried[0].result}: {_sentence(tried[0].message or 'see its row')}"
-        yield Finding(fault=Fault.DRILL_FAILED, text=text, since=tried[0].finished_at or tried[0].began_at)
+        yield StoreFinding(fault=Fault.DRILL_FAILED, text=text, since=tried[0].finished_at or tried[0].began_at)
     if passed and passed[0].rto is not None and passed[0].rto > store.rto:
         text = f"The last drill took {spell_briefly(passed[0].rto)}; RTO {spell_duration(store.rto)}."
-        yield Finding(fault=Fault.TOO_SLOW, text=text, since=passed[0].finished_at or passed[0].began_at)
+        yield StoreFinding(fault=Fault.TOO_SLOW, text=text, since=passed[0].finished_at or passed[0].began_at)
 
 
 def _drill_due_at(store: BackupStore, drills: Sequence[Drill], now: datetime) -> datetime | None:
-    """When the next one is due; in its window it begins as soon after that as the window opens."""
-    if not store.drill.every:
-        return None
-    last = next((one for one in drills if one.result in (DrillResult.PASSED, DrillResult.RUNNING)), None)
-    return now if last is None else last.began_at + store.drill.every
+    """When the next drill begins by itself."""
+    due = drill_schedule.due(store.name, store.drill, drills, since=now, now=now)
+    return now if due.begin else due.next_at
 
 
-def _verdict(findings: Iterable[Finding], *, known: bool) -> Verdict:
+def _verdict(findings: Iterable[StoreFinding], *, known: bool) -> Verdict:
     if not known:
         return Verdict.UNKNOWN
     faults = {one.fault for one in findings}

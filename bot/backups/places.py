@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
+from bot.backups import reports
 from bot.core.action import Tools
-from bot.core.backup import Backups, BackupStore, BackupTaker, CutoverEngine, Restorer
+from bot.core.backup import BackupStore, BackupTaker, CutoverEngine, Restorer
 from bot.core.errors import Rejected
-from bot.lib.similar_words import offer, similar
-
-
-def backups_of(tools: Tools) -> Backups:
-    """Raises `Rejected`: none are set up."""
-    if tools.backups is None or not tools.backups.stores:
-        message = "No stores are set up, under `backups.stores`. Nothing was done."
-        raise Rejected(message, code="no_stores", status=404)
-    return tools.backups
 
 
 def store_of(tools: Tools, name: str) -> BackupStore:
-    """By its whole name, or by its last part where only one store has it. Raises `Rejected`."""
-    stores = backups_of(tools).stores
-    if name in stores:
-        return stores[name]
-    meant = [one for one in stores if one.endswith(f"/{name}")]
-    near = meant or similar(name, stores)
-    known = "" if near else f" There are {', '.join(sorted(stores)[:10])}."
-    raise Rejected(f"There is no store {name!r}.{offer(near)}{known} Nothing was done.", code="no_store", status=404)
+    """Raises `Rejected`: there is no such store."""
+    return reports.store_of(reports.backups_of(tools), name)
 
 
 def restorer_of(store: BackupStore) -> Restorer:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bot.backups import copy_row, places
-from bot.backups.restore_points import spell_exactly
+from bot.backups import copy_row, places, reports
 from bot.core.action import Tools
 from bot.core.backup import (
     BackupStore,
@@ -21,7 +20,7 @@ from bot.core.backup import (
 )
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.core.plan import Outcome, Plan, Result
-from bot.lib.text import spell_duration
+from bot.lib.text import spell_briefly, spell_moment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +104,7 @@ def _is_live(store: BackupStore, record: RestoreRecord) -> bool:
 
 
 def _is_drilled(record: RestoreRecord, tools: Tools) -> bool:
-    drills = places.backups_of(tools).records.list_drills(record.task.store)
+    drills = reports.backups_of(tools).records.list_drills(record.task.store)
     return any(one.run == record.task.run and one.result is DrillResult.RUNNING for one in drills)
 
 
@@ -113,7 +112,7 @@ def _effect(found: RemovalFacts) -> tuple[str, ...]:
     record, store = found.record, found.store
     if found.old:
         kept = record.keep_old_until
-        until = (f"The settings keep it until {spell_exactly(kept)}, to bring it back.",) if kept else ()
+        until = (f"The settings keep it until {spell_moment(kept)}, to bring it back.",) if kept else ()
         return (
             f"What was live in {store.name} before the cutover by run {record.cutover_run[:8]} is removed for good.",
             *until,
@@ -133,7 +132,7 @@ def _moving(found: RemovalFacts, tools: Tools) -> tuple[str, ...]:
         return ()
     left = kept - tools.now()
     return (
-        f"that is in {spell_duration(left)}: EARLIER than the settings say"
+        f"that is in {spell_briefly(left)}: EARLIER than the settings say"
         if left.total_seconds() > 0
         else "that time is over",
     )
@@ -162,7 +161,7 @@ def _judge(found: RemovalFacts, tools: Tools) -> Outcome:
 
 def _put(record: RestoreRecord, tools: Tools) -> None:
     tools.remember({"removes": "old" if record.old_removed_at else "copy"})
-    places.backups_of(tools).records.put_restore(record)
+    reports.backups_of(tools).records.put_restore(record)
 
 
 def _refused(message: str, code: str) -> Rejected:

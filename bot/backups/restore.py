@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from bot.backups import copy_row, places, restore_plan
-from bot.backups.restore_plan import RestoreFacts, RestoreRequest
+from bot.backups import copy_row, places, reports, restore_plan
+from bot.backups.restore_plan import RestorePlanFacts, RestoreRequest
 from bot.backups.restore_points import spell_exactly
 from bot.backups.waiting import Reporter, Waited, wait_for
 from bot.core.action import Tools
@@ -45,7 +45,7 @@ def run(asked: RestoreRequest, planned: Plan, run: str, tools: Tools) -> Outcome
     name = found.preview.copy_name.replace("{run}", task.short_run)
     record = copy_row.put(RestoreRecord(task=task, began_at=tools.now(), name=name), tools)
     failpoint("restore.stored")
-    records = places.backups_of(tools).records
+    records = reports.backups_of(tools).records
     stopped = records.ask_abort(found.store.name, f"{found.store.name} is restored by run {task.short_run}")
     try:
         copy_row.check_ours(record, tools)  # Right before the call: its process may have been frozen until now.
@@ -74,7 +74,8 @@ def probe(run: str, tools: Tools) -> Outcome:
     engine, report = places.restorer_of(store), Reporter(tools)
     if record.state is RestoreState.INTENDED:
         patience = max(_AT_LEAST, 2 * store.rto)  # The deadline that the run had counts.
-        waited = wait_for(partial(engine.look, record.task), tools, report, at_most=patience)
+        look = partial(engine.look, record.task)
+        waited = wait_for(look, tools, report, at_most=patience, asked_at=record.began_at)
         return _judge(store, engine, record, waited, report)
     if record.state is RestoreState.RESTORED:
         return _verify(store, engine, record, report)
@@ -189,7 +190,7 @@ def _ended(record: RestoreRecord, state: RestoreState, message: str, tools: Tool
     return replace(record, state=state, message=message, finished_at=tools.now())
 
 
-def _patience(found: RestoreFacts) -> timedelta:
+def _patience(found: RestorePlanFacts) -> timedelta:
     return max(_AT_LEAST, 2 * found.store.rto, 3 * found.longest)
 
 

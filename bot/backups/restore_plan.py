@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bot.backups import places, restore_points
-from bot.backups.restore_estimate import RestoreEstimate, estimate
+from bot.backups import places, reports, restore_points
+from bot.backups.estimates import Estimate, estimate, spell_estimate
 from bot.backups.restore_points import PointRequest, ResolvedPoint, spell_exactly
 from bot.backups.waiting import spell_bytes
 from bot.core.action import Tools
@@ -29,9 +29,8 @@ from bot.core.backup import (
 )
 from bot.core.errors import Rejected
 from bot.core.plan import Plan
-from bot.lib.text import spell_duration, spell_list
+from bot.lib.text import spell_briefly, spell_duration, spell_list
 
-_MINUTE = timedelta(minutes=1)
 #: In these states a copy stands and takes room.
 _STANDING = (RestoreState.INTENDED, RestoreState.RESTORED, RestoreState.VERIFIED, RestoreState.DAMAGED)
 
@@ -45,7 +44,7 @@ class RestoreRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RestoreFacts:
+class RestorePlanFacts:
     """What was read for a plan."""
 
     store: BackupStore
@@ -62,14 +61,13 @@ class RestoreFacts:
         return replace(self.chosen.point, backup_id=self.preview.backup_id)
 
     @property
-    def estimate(self) -> RestoreEstimate | None:
+    def estimate(self) -> Estimate:
         return estimate(self.drills, self.preview.size_bytes)
 
     @property
     def longest(self) -> timedelta:
         """How long it may take; what was promised, where no drill has shown it."""
-        known = self.estimate
-        return known.p95 if known else self.store.rto
+        return self.estimate.at_most or self.store.rto
 
     @property
     def expires_at(self) -> datetime | None:
@@ -79,18 +77,18 @@ class RestoreFacts:
         return min(times, default=None)
 
 
-def read(asked: RestoreRequest, tools: Tools) -> RestoreFacts:
+def read(asked: RestoreRequest, tools: Tools) -> RestorePlanFacts:
     """Read everything anew: a look of some minutes ago is good enough for a table, and not for a restore.
 
     Raises:
         Rejected: it cannot be restored, or there is no room, or what it reads would be deleted before its end.
     """
-    backups = places.backups_of(tools)
+    backups = reports.backups_of(tools)
     store = places.store_of(tools, asked.store)
     engine = places.restorer_of(store)
     inventory = engine.inventory()
     chosen = restore_points.resolve(asked.point, inventory, tools.now())
-    found = RestoreFacts(
+    found = RestorePlanFacts(
         store=store,
         engine=engine,
         chosen=chosen,
@@ -104,7 +102,7 @@ def read(asked: RestoreRequest, tools: Tools) -> RestoreFacts:
     return found
 
 
-def plan_of(found: RestoreFacts, tools: Tools) -> Plan:
+def plan_of(found: RestorePlanFacts, tools: Tools) -> Plan:
     return Plan(
         target=found.store.name,
         effect=tuple(_effect(found)),
@@ -116,7 +114,7 @@ def plan_of(found: RestoreFacts, tools: Tools) -> Plan:
     )
 
 
-def _effect(found: RestoreFacts) -> Iterator[str]:
+def _effect(found: RestorePlanFacts) -> Iterator[str]:
     preview, store = found.preview, found.store
     yield f"{store.name} is restored beside the live one, into {preview.copy_name.replace('{run}', '<run>')}."
     size = f", {spell_bytes(preview.size_bytes)}" if preview.size_bytes is not None else ""
@@ -139,7 +137,7 @@ def _effect(found: RestoreFacts) -> Iterator[str]:
     yield "There is no undo, as nothing live is changed: `cutover` and the run makes it live, `remove-copy` removes it."
 
 
-def _until(found: RestoreFacts) -> str:
+def _until(found: RestorePlanFacts) -> str:
     data_at = found.preview.data_at
     if data_at is None:
         return ", and the log up to its end"
@@ -148,22 +146,18 @@ def _until(found: RestoreFacts) -> str:
     return f", with the data of {spell_exactly(data_at)}"
 
 
-def _moving(found: RestoreFacts, tools: Tools) -> Iterator[str]:
+def _moving(found: RestorePlanFacts, tools: Tools) -> Iterator[str]:
     """What is true now; it is shown, and never compared."""
     now, preview, store = tools.now(), found.preview, found.store
     if preview.data_at is not None:
-        yield f"a cutover to it would lose {_roughly(now - preview.data_at)} of writes"
+        yield f"a cutover to it would lose {spell_briefly(now - preview.data_at)} of writes"
     elif found.window is not None:
-        behind = _roughly(now - found.window.latest)
+        behind = spell_briefly(now - found.window.latest)
         yield f"the archived log reaches {spell_exactly(found.window.latest)}, {behind} behind"
     yield from preview.moving
     if preview.free_bytes is not None:
         yield f"{spell_bytes(preview.free_bytes)} are free"
-    known = found.estimate
-    promise = f"the promised RTO is {spell_duration(store.rto)}"
-    yield (
-        f"it takes {known.describe()}; {promise}" if known else f"how long it takes is unknown: no drill yet; {promise}"
-    )
+    yield f"how long it takes: {spell_estimate(found.estimate)} The promised RTO is {spell_duration(store.rto)}."
     if any(one.result is DrillResult.RUNNING for one in found.drills):
         yield "a drill of this store runs, and is asked to stop"
     if found.copies:
@@ -171,7 +165,7 @@ def _moving(found: RestoreFacts, tools: Tools) -> Iterator[str]:
         yield f"copies of earlier restores that stand: {listed}"
 
 
-def _check_room(found: RestoreFacts) -> None:
+def _check_room(found: RestorePlanFacts) -> None:
     needs, free = found.preview.needs_bytes, found.preview.free_bytes
     if needs is not None and free is not None and free < needs:
         message = (
@@ -181,22 +175,17 @@ def _check_room(found: RestoreFacts) -> None:
         raise Rejected(message, code="no_room", status=409)
 
 
-def _check_lasts(found: RestoreFacts, tools: Tools) -> None:
+def _check_lasts(found: RestorePlanFacts, tools: Tools) -> None:
     expires = found.expires_at
     if expires is None or expires > tools.now() + found.longest:
         return
-    why = "the slowest of its drills" if found.estimate else "its promised RTO, as there is no drill yet"
+    why = "the slowest of its drills" if found.estimate.at_most else "its promised RTO, as there is no drill yet"
     message = (
         f"Backup {found.preview.backup_id} is deleted by its own system at {spell_exactly(expires)}, and a restore may "
-        f"take {_roughly(found.longest)} ({why}). Nothing was done. Keep it longer there, or choose a newer one."
+        f"take {spell_briefly(found.longest)} ({why}). Nothing was done. Keep it longer there, or choose a newer one."
     )
     raise Rejected(message, code="expires", status=409)
 
 
 def _names(store: BackupStore) -> str:
     return ", ".join(one.name for one in store.checks)
-
-
-def _roughly(long: timedelta) -> str:
-    """Whole minutes from one minute on."""
-    return spell_duration(long if long < _MINUTE else long // _MINUTE * _MINUTE)

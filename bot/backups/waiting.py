@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Thread
 
 from bot.core.action import Tools
@@ -28,7 +28,6 @@ _INVISIBLE = timedelta(minutes=2)
 _WEIGHT = 0.2
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _K = 1000
-_MINUTE_S = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +69,9 @@ class Pace:
             parts.append(self._spell_bytes(status))
         still = timedelta(seconds=now - (self._moved if self._moved is not None else now))
         if status.bytes_done is not None and still >= _STALLED_AFTER:
-            parts.append(f"no bytes for {_roughly(still)}")
+            parts.append(f"no bytes for {_coarsely(still)}")
         elif left := self._left(status):
-            parts.append(f"about {_roughly(left)} left")
+            parts.append(f"about {_coarsely(left)} left")
         if status.phase and status.message:
             parts.append(status.message.rstrip("."))
         return ", ".join(parts)
@@ -116,11 +115,12 @@ def wait_for(
     *,
     at_most: timedelta,
     begin: Callable[[], None] | None = None,
+    asked_at: datetime | None = None,
 ) -> Waited:
     """Begin it, if that is given, and look until it has ended.
 
     `begin` may block until it has ended: it is called on a thread of its own. A call whose outcome is unknown is left
-    to the looks.
+    to the looks. `asked_at`: when a process before has called it; what is not seen long after that, is not there.
 
     Raises:
         Conflict, Rejected: `begin` did; nothing was done.
@@ -131,7 +131,9 @@ def wait_for(
         last = _looked(look)
         return Waited(status=last, late="the bot was restarted again and again while it waited")
     ends = tools.elapsed() + min(until - tools.now(), at_most).total_seconds()
-    return _watch(look, tools, report, ends=ends, begun=begun, at_most=at_most)
+    ago = max(tools.now() - asked_at, timedelta(0)) if asked_at is not None else timedelta(0)
+    unseen_since = tools.elapsed() - ago.total_seconds()
+    return _watch(look, tools, report, ends=ends, begun=begun, at_most=at_most, unseen_since=unseen_since)
 
 
 def _watch(
@@ -142,8 +144,9 @@ def _watch(
     ends: float,
     begun: Future[None] | None,
     at_most: timedelta,
+    unseen_since: float,
 ) -> Waited:
-    pace, unseen_since = Pace(), tools.elapsed()
+    pace = Pace()
     while True:
         going = begun is not None and not _has_ended(begun, tools.poll_interval)
         status = _looked(look)
@@ -204,7 +207,7 @@ def _described(status: CopyStatus, pace: Pace, now: float) -> str:
     return pace.describe(replace(status, message=status.message), now)
 
 
-def _roughly(long: timedelta) -> str:
-    """Whole minutes from one minute on."""
-    seconds = int(long.total_seconds())
-    return spell_duration(timedelta(seconds=seconds if seconds < _MINUTE_S else seconds // _MINUTE_S * _MINUTE_S))
+def _coarsely(long: timedelta) -> str:
+    """To the minute from three minutes on, else to ten seconds: nobody reads an estimate more closely."""
+    step = timedelta(minutes=1) if long >= timedelta(minutes=3) else timedelta(seconds=10)
+    return spell_duration(max(step, (long + step / 2) // step * step))

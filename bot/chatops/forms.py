@@ -12,6 +12,7 @@ from typing import Any
 from bot.chatops import parser
 from bot.chatops.arguments import (
     ArgumentType,
+    BackupId,
     Duration,
     FreeText,
     Handle,
@@ -101,6 +102,8 @@ def _hint(part: Argument) -> str:
             message = "Its number, such as 42"
         case Handle():
             message = "Its first characters, at least 4"
+        case BackupId():
+            message = "Its id, or the first characters of it"
         case FreeText():
             message = kind.question
         case OneOf() | Name():

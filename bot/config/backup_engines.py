@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 
 from bot.lib.settings_fields import Section
 
@@ -25,6 +23,7 @@ class EngineEntry:
     engine: str
     runs_programs: bool = False  #: the key `run` of a store means something
     only_reads: bool = False  #: it restores nothing, so no drill can be made
+    in_cluster: bool = False  #: the key `cluster` of `where` is a name under `clusters`
 
 
 ENGINES: Mapping[str, EngineEntry] = {
@@ -53,6 +52,7 @@ ENGINES: Mapping[str, EngineEntry] = {
     "cnpg": EngineEntry(
         settings=f"{_IN}.cloudnativepg.settings:CloudNativePgSettings",
         engine=f"{_IN}.cloudnativepg.backups:CloudNativePgEngine",
+        in_cluster=True,
     ),
     "rds": EngineEntry(settings=f"{_IN}.aws.settings:RdsSettings", engine=f"{_IN}.aws.rds:RdsEngine"),
     "aws-backup": EngineEntry(
@@ -72,7 +72,7 @@ ENGINES: Mapping[str, EngineEntry] = {
         settings=f"{_IN}.redis.settings:RedisSettings", engine=f"{_IN}.redis.backups:RedisEngine", runs_programs=True
     ),
     "velero": EngineEntry(
-        settings=f"{_IN}.velero.settings:VeleroSettings", engine=f"{_IN}.velero.backups:VeleroEngine"
+        settings=f"{_IN}.velero.settings:VeleroSettings", engine=f"{_IN}.velero.backups:VeleroEngine", in_cluster=True
     ),
 }
 
@@ -80,31 +80,15 @@ ENGINES: Mapping[str, EngineEntry] = {
 def section_class(word: object) -> type[Section] | None:
     """The class of `where` of that engine; None for a word that names none."""
     entry = ENGINES.get(word) if isinstance(word, str) else None
-    found = None if entry is None else _loaded(entry.settings)
-    return found if isinstance(found, type) and issubclass(found, Section) else None
+    return None if entry is None else _loaded(entry.settings)
 
 
 def engine_class(word: str) -> type:
     """The class of that engine, with its SDK. Raises `LookupError` for a word that names none."""
-    found = _loaded(ENGINES[word].engine)
-    assert isinstance(found, type), f"{word} is no engine"
-    return found
+    return _loaded(ENGINES[word].engine)
 
 
-def words() -> tuple[str, ...]:
-    """The words of all engines."""
-    return tuple(word for word, entry in ENGINES.items() if _is_there(entry.settings))
-
-
-@cache
-def _is_there(path: str) -> bool:
-    module, _, _ = path.partition(":")
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
-def _loaded(path: str) -> object:
+def _loaded(path: str) -> type:
     module, _, name = path.partition(":")
-    return getattr(import_module(module), name) if _is_there(path) else None
+    found: type = getattr(import_module(module), name)
+    return found

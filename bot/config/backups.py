@@ -27,13 +27,13 @@ from bot.config import backup_engines
 from bot.config.access import Windows
 from bot.config.consistency import FoundFault, Tree, entries, section_of
 from bot.config.faults import Loc, nearest
+from bot.integrations.aws.settings import BucketSettings
 from bot.integrations.programs.settings import RunSettings
-from bot.lib.settings_fields import FILE, Address, Mistake, Section, Span, span_of, text_of
+from bot.lib.settings_fields import FILE, Mistake, Section, Span, span_of, text_of
 
 #: What commands accept as a name.
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:[./][a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)*")
 _LONGEST_NAME = 253
-_BUCKET_SCHEMES = ("s3://", "arn:", "https://", "http://")
 _EXPECTATIONS = ("expect", "like_live", "newest_within")
 _LOOKS = timedelta(minutes=1), timedelta(minutes=15)
 _SHORTEST_DRILL_INTERVAL = timedelta(hours=1)
@@ -46,10 +46,8 @@ def _name(written: str) -> str:
 
 
 def _engine(word: str) -> str:
-    known = backup_engines.words()
-    if word not in known:
-        hint = nearest(word, known)
-        raise ValueError(f"is no engine; {hint}")
+    if word not in backup_engines.ENGINES:
+        raise ValueError(f"is no engine; {nearest(word, backup_engines.ENGINES)}")
     return word
 
 
@@ -171,8 +169,7 @@ class BackupStoreSettings(Section):
         """With the keys of each engine's `where`, for editors."""
         schema = handler(core)
         written = handler.resolve_ref_schema(schema)
-        words = backup_engines.words()
-        written["properties"]["engine"]["enum"] = list(words)
+        written["properties"]["engine"]["enum"] = list(backup_engines.ENGINES)
         written["properties"]["where"]["type"] = "object"
         written["properties"]["run"] = {
             "anyOf": [{"const": "local"}, written["properties"]["run"]],
@@ -183,29 +180,10 @@ class BackupStoreSettings(Section):
                 "if": {"properties": {"engine": {"const": word}}, "required": ["engine"]},
                 "then": {"properties": {"where": handler(kind.__pydantic_core_schema__)}},
             }
-            for word in words
+            for word in backup_engines.ENGINES
             if (kind := backup_engines.section_class(word)) is not None
         ]
         return schema
-
-
-class BackupBucketSettings(Section):
-    """A bucket. Credentials come from boto3's own chain."""
-
-    name: str = Field(min_length=3, description="The bucket's name.")
-    prefix: str = Field(
-        "vakhta",
-        pattern=r"^[A-Za-z0-9!_.*'()/-]{1,200}$",
-        description="Object keys are PREFIX/disaster-recovery.md and PREFIX/disaster-recovery-DATE.md.",
-        json_schema_extra={"patternErrorMessage": "must be 1 to 200 letters, digits and !_.*'()/-"},
-    )
-    region: str | None = None
-    endpoint_url: Address | None = Field(None, description="Address of an S3-compatible store other than Amazon S3.")
-
-    @classmethod
-    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
-        if text_of(given, "name").startswith(_BUCKET_SCHEMES):
-            yield ("name",), "must be the bucket's name alone, without s3://, arn: or an address"
 
 
 class DisasterExportSettings(Section):
@@ -215,7 +193,9 @@ class DisasterExportSettings(Section):
     folder: Annotated[str | None, FILE] = Field(
         None, min_length=1, description="A folder to write it into; best one of another machine."
     )
-    bucket: BackupBucketSettings | None = None
+    bucket: BucketSettings | None = Field(
+        None, description="A bucket to put it into; credentials come from boto3's own chain."
+    )
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -268,8 +248,10 @@ def contradictions(tree: Tree) -> Iterator[FoundFault]:
 
 def _clusters_of(store: Tree) -> Iterator[tuple[Loc, str]]:
     """The clusters that a store names, each with its place within the store."""
+    engine = backup_engines.ENGINES.get(text_of(store, "engine"))
+    where = section_of(store, "where") if engine is not None and engine.in_cluster else {}
     places: tuple[tuple[Loc, Tree], ...] = (
-        (("where",), section_of(store, "where")),
+        (("where",), where),
         (("run", "job"), section_of(section_of(store, "run"), "job")),
     )
     for place, section in places:

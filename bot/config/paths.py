@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 
 from bot.config.faults import Loc, SettingsDocument, SettingsFault
 from bot.lib.settings_fields import LocalPath
@@ -59,9 +61,8 @@ def resolved_fields(kind: type[BaseModel], given: Mapping[str, object], folder: 
     changed = {}
     for name, field in kind.model_fields.items():
         value = given.get(field.alias or name)
-        for mark in field.metadata if isinstance(value, str) else ():
-            if isinstance(mark, LocalPath):
-                changed[field.alias or name] = mark.replace(str(value), absolute)
+        for mark in _marks(field) if isinstance(value, str) else ():
+            changed[field.alias or name] = mark.replace(str(value), absolute)
     return {**given, **changed}
 
 
@@ -101,11 +102,17 @@ def _walk(value: Any, loc: Loc, resolve: Callable[[Loc, Path], Path]) -> Any:
     changed = {}
     for name, field in type(value).model_fields.items():
         old, here = getattr(value, name), (*loc, field.alias or name)
-        marks = [mark for mark in field.metadata if isinstance(mark, LocalPath)]
+        marks = _marks(field)
         new = _marked(old, marks[0], here, resolve) if marks else _walk(old, here, resolve)
         if new != old:
             changed[name] = new
     return value.model_copy(update=changed) if changed else value
+
+
+def _marks(field: FieldInfo) -> list[LocalPath]:
+    """Also of one that may be left out, which is written `Annotated[str, FILE] | None`."""
+    choices = [get_args(choice)[1:] for choice in get_args(field.annotation) if get_origin(choice) is Annotated]
+    return [mark for mark in chain(field.metadata, *choices) if isinstance(mark, LocalPath)]
 
 
 def _marked(value: Any, mark: LocalPath, loc: Loc, resolve: Callable[[Loc, Path], Path]) -> Any:

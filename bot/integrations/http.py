@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
+from typing import Any
 
 import requests
 from pydantic import SecretStr
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
 
 from bot.core.errors import OutcomeUnknown, Rejected
@@ -37,8 +40,8 @@ _CODES = {
 class HttpApi:
     """`called` is its name in messages. With `user`, `token` is that user's password (basic), else a bearer token.
 
-    `timeout` is for connecting, and again from there to the end of the answer. `most`: bytes of an answer. Safe to
-    share between threads.
+    `timeout` is for connecting, and again from there to the end of the answer. `most`: bytes of an answer. `ca`: a
+    certificate authority in PEM that is trusted beside the usual ones. Safe to share between threads.
 
     `error_header`: a header that this service alone sets, on every error of its own (ClickHouse's
     X-ClickHouse-Exception-Code). With it a server error is an answer, and `Rejected` carries its value as `code`.
@@ -54,6 +57,7 @@ class HttpApi:
         timeout: timedelta = timedelta(seconds=5),
         most: int = _MAX_BYTES,
         error_header: str = "",
+        ca: str = "",
     ) -> None:
         self._url = url.rstrip("/")
         self._called = called
@@ -67,6 +71,7 @@ class HttpApi:
         self._timeout_s = timeout.total_seconds()
         self._most = most
         self._error_header = error_header
+        self._ca = ca
 
     def get(self, verb: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None) -> object:
         """A request that changes nothing there; returns the decoded JSON, None for an empty answer.
@@ -121,6 +126,8 @@ class HttpApi:
         until = time.monotonic() + 2 * self._timeout_s
         try:
             with one_attempt_session() as session:
+                if self._ca:
+                    session.mount("https://", _Trusting(self._ca))
                 response = session.request(
                     verb,
                     f"{self._url}{path}",
@@ -218,6 +225,18 @@ def one_attempt_session() -> requests.Session:
     session.trust_env = False
     session.max_redirects = 0
     return session
+
+
+class _Trusting(HTTPAdapter):
+    """Connections that also trust this certificate authority."""
+
+    def __init__(self, ca: str) -> None:
+        self._context = ssl.create_default_context()
+        self._context.load_verify_locations(cadata=ca)
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        super().init_poolmanager(*args, **more, ssl_context=self._context)
 
 
 class _Failed(OutcomeUnknown):

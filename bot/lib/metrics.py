@@ -123,6 +123,10 @@ class Metrics:
         self.drill_rpo_seconds = self._gauge("drill_rpo_seconds", "RPO that the last passed drill measured.", "store")
         self.drill_rto_seconds = self._gauge("drill_rto_seconds", "RTO that the last passed drill measured.", "store")
 
+        self.disaster_plan_timestamp_seconds = self._gauge(
+            "disaster_plan_timestamp_seconds", "When this process last wrote the plan for a disaster; 0: not yet."
+        )
+
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"vakhta_{name}", help_text, labels, registry=self.registry)
 

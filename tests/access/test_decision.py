@@ -151,7 +151,8 @@ VERBS = sorted({do.split()[0] for rules in BUILT_IN.values() for do in rules} - 
 EXPECTED = {
     "nobody": {"link"},
     "no rights": {"whoami", "help", "link", "unlink"},
-    "viewer": {"show", "incidents", "home", "approvals", "silences", "glass", "status"} | ALWAYS_ALLOWED,
+    "viewer": {"show", "incidents", "home", "approvals", "silences", "glass", "status", "backups", "dr"}
+    | ALWAYS_ALLOWED,
     "responder": {
         "show",
         "incidents",
@@ -160,6 +161,8 @@ EXPECTED = {
         "approvals",
         "silences",
         "status",
+        "backups",
+        "dr",
         "glass",
         "ack",
         "resolve",
@@ -170,7 +173,7 @@ EXPECTED = {
     }
     | {"severity", "page", "resend", "silence", "unsilence", "break-glass"}
     | ALWAYS_ALLOWED,
-    "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "status"}
+    "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "status", "backups", "dr"}
     | {"yes", "no", "review-glass"}
     | ALWAYS_ALLOWED,
     "admin": set(VERBS),

@@ -39,9 +39,13 @@ ack        no       no      no     yes       no       yes   yes     no       yes
 approvals  no       no      yes    yes       yes      yes   yes     yes      yes   yes
 assign     no       no      no     yes       no       yes   no      no       yes   no
 autosync   no       no      no     no        no       not   no      no       not   no
+backup     no       no      no     no        no       not   no      no       not   no
 backups    no       no      not    not       not      not   not     not      not   not
 break-glass no      no      no     yes       no       yes   no      no       yes   no
 cordon     no       no      no     no        no       not   no      no       not   no
+cutback    no       no      no     no        no       not   no      no       not   no
+cutover    no       no      no     no        no       not   no      no       not   no
+dr         no       no      not    not       not      not   not     not      not   not
 drill      no       no      no     no        no       not   no      no       not   no
 glass      no       no      yes    yes       yes      yes   yes     yes      yes   yes
 help       no       yes     yes    yes       yes      yes   yes     yes      yes   yes
@@ -55,8 +59,10 @@ page       no       no      no     yes       no       yes   no      no       yes
 pause      no       no      no     no        no       not   no      no       not   no
 promote    no       no      no     no        no       not   no      no       not   no
 reopen     no       no      no     yes       no       yes   no      no       yes   no
+remove-copy no       no      no     no        no       not   no      no       not   no
 resend     no       no      no     yes       no       yes   no      no       yes   no
 resolve    no       no      no     yes       no       yes   yes     no       yes   no
+restore    no       no      no     no        no       not   no      no       not   no
 resume     no       no      no     no        no       not   no      no       not   no
 retry      no       no      no     no        no       not   no      no       not   no
 review-glass no     no      no     no        not      not   no      no       not   no
@@ -87,9 +93,13 @@ SAID: dict[str, str] = {
     "approvals": "approvals",
     "assign": "assign 1 vic",
     "autosync": "autosync prod/api off",
+    "backup": "backup prod/orders-db",
     "backups": "backups prod/orders-db",
     "break-glass": "break-glass because nobody who could approve answers",
     "cordon": "cordon main/node-1",
+    "cutback": "cutback {run}",
+    "cutover": "cutover {run}",
+    "dr": "dr prod/api",
     "drill": "drill prod/orders",
     "glass": "glass",
     "help": "help",
@@ -103,8 +113,10 @@ SAID: dict[str, str] = {
     "pause": "pause prod/api",
     "promote": "promote prod/api",
     "reopen": "reopen 1",
+    "remove-copy": "remove-copy {run}",
     "resend": "resend 1",
     "resolve": "resolve 1",
+    "restore": "restore prod/orders-db",
     "resume": "resume prod/api",
     "retry": "retry prod/api",
     "severity": "severity 1 warning",

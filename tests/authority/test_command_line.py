@@ -44,6 +44,7 @@ VERBS: dict[str, Needs] = {
     "migrate": Needs(),
     "schema": Needs(settings=False, database=False),
     "completion": Needs(settings=False, database=False, words=("bash",)),
+    "dr export": Needs(database=False, words=("-",)),
     "audit verify": Needs(),
     "audit export": Needs(),
     "audit rotate": Needs(),

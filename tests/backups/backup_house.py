@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
+
+import pytest
 
 from bot.access.policy import Role, Rule
 from bot.core.backup import BackupReader, BackupRecords, BackupStore, Check, RestoreRecord
-from bot.core.request import Reply
+from bot.core.request import Principal, Reply
 from bot.store import runs
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.runs import Run
 from tests.fakes.backup_engine import BackupWorld, FakeBackupEngine
 from tests.house import ANA, BO, CY, NOON, ROLES, House
+from tests.running import until
 from tests.runs import SPOT, handle, wait_until_ended, wait_until_told
 
 STORE = "prod/orders-db"
@@ -41,6 +46,7 @@ class BackupHouse:
     """`asks` and `approves` as people do it. `progress` is every report, with the seconds since noon."""
 
     def __init__(self, url: str, world: BackupWorld | None = None, engine: BackupReader | None = None) -> None:
+        self.url = url
         self.house = House(url, roles=(*ROLES, RESTORER))
         self.world = world or new_world(self.house)
         self.world.now, self.world.pause = self.house.clock, self.pause
@@ -68,6 +74,17 @@ class BackupHouse:
             backups=HeldBackups(stores={STORE: self.store}, records=self.records),
         )
         house.settle(PEOPLE)
+        posted = house.reports.progress
+
+        def progress(run: Run, command: str, message: str, lease: timedelta) -> None:
+            self.progress.append((self.elapsed(), message))
+            posted(run, command, message, lease)
+
+        house.reports.progress = progress  # type: ignore[method-assign]
+
+    def reports(self) -> list[str]:
+        """What was told of the progress of runs."""
+        return [said for _, said in self.progress]
 
     def pause(self, much: timedelta) -> None:
         self.house.clock.at += much
@@ -82,12 +99,14 @@ class BackupHouse:
         """By another person, who types the name; returns when the run has ended and was told."""
         reply = self.house.says(f"yes {handle(shown.text).split()[0]} {name}".strip(), by=CY, spot=SPOT)
         wait_until_told(self.house)
+        self.pause(timedelta(seconds=1))  # so that the next run begins later, and is the last one
         return reply
 
     def confirms(self, shown: Reply) -> Reply:
         """By the asker alone."""
         reply = self.house.says(f"yes {handle(shown.text)}", by=ASKER, spot=SPOT)
         wait_until_told(self.house)
+        self.pause(timedelta(seconds=1))  # so that the next run begins later, and is the last one
         return reply
 
     def does(self, words: str, name: str = STORE) -> Run:
@@ -98,6 +117,59 @@ class BackupHouse:
         reply = self.approves(shown, name)
         assert reply.ok, reply.text
         return self.last_run()
+
+    def dies(self, shown: Reply, place: str, name: str = STORE, *, by: Principal = CY) -> None:
+        """Approved; the process dies at that place of its run."""
+        self.world.dies_at = place
+        self.house.says(f"yes {handle(shown.text).split()[0]} {name}".strip(), by=by, spot=SPOT)
+        self.wait_for_workers()
+        assert self.world.dies_at == "", f"{place} was not reached"
+
+    def next_process(self, after: timedelta = timedelta(minutes=3)) -> BackupHouse:
+        """Another bot on the same database, for which so much later the lease of a lost run is over."""
+        self.house.close()
+        later = BackupHouse(self.url, world=self.world)
+        later.house.clock.at = self.house.clock.at + after
+        later.restart(engine=FakeBackupEngine(self.world), checks=self.store.checks)
+        later.house.tends()
+        wait_until_told(later.house)
+        return later
+
+    def next_process_that_dies(self) -> BackupHouse:
+        """As `next_process`; it dies at `world.dies_at`, too."""
+        later = self._later(timedelta(minutes=3))
+        later.house.tends()
+        later.wait_for_workers()
+        assert self.world.dies_at == ""
+        return later
+
+    def wait_for_workers(self) -> None:
+        """Returns when no thread of this process is in a run."""
+        until(lambda: not self.house.runs._workers.running(), "every worker has ended")
+
+    def judged_elsewhere(self) -> None:
+        """This process is frozen for longer than its lease, and another bot looks at its run."""
+        other = BackupHouse(self.url, world=self.world)
+        other.house.clock.at = self.house.clock.at + timedelta(minutes=3)
+        other.house.chat, other.house.reports.messengers = self.house.chat, {"slack": self.house.chat}
+        other.house.tends()
+        wait_until_ended(other.house)
+        other.house.close()
+        self.house.clock.at = max(self.house.clock.at, other.house.clock.at)
+        self.world.now, self.world.pause = self.house.clock, self.pause
+
+    def _later(self, after: timedelta) -> BackupHouse:
+        self.house.close()
+        later = BackupHouse(self.url, world=self.world)
+        later.house.clock.at = self.house.clock.at + after
+        later.house.chat = self.house.chat
+        later.house.reports.messengers = {"slack": self.house.chat}
+        return later
+
+    def last_began(self) -> str:
+        """The id of the run that began last, whether it has ended or not."""
+        with self.house.store.read() as seen:
+            return runs.runs(seen.sql, 1)[0].id
 
     def last_run(self) -> Run:
         wait_until_ended(self.house)
@@ -121,3 +193,11 @@ def backup_house(url: str) -> Iterator[BackupHouse]:
     made = BackupHouse(url)
     yield made
     made.house.close()
+
+
+@pytest.fixture
+def bh(sqlite_template: Path, tmp_path: Path) -> Iterator[BackupHouse]:
+    """On SQLite alone: what is tried with it is not the store."""
+    shutil.copy(sqlite_template, tmp_path / "vakhta.db")
+    with backup_house(f"sqlite:///{tmp_path}/vakhta.db") as made:
+        yield made

@@ -48,7 +48,8 @@ def reader(**said: Any) -> BackupStore:
 def backup(age: timedelta = timedelta(minutes=10), **said: Any) -> Backup:
     """A usable backup of that age at noon."""
     data_at = NOON - age
-    return Backup(**({"id": f"b-{age.total_seconds():.0f}", "data_at": data_at, "finished_at": data_at} | said))
+    given: dict[str, Any] = {"id": f"b-{age.total_seconds():.0f}", "data_at": data_at, "finished_at": data_at}
+    return Backup(**(given | said))
 
 
 def look(*backups: Backup, **said: Any) -> StoreLook:
@@ -59,7 +60,7 @@ def look(*backups: Backup, **said: Any) -> StoreLook:
 
 def drill(age: timedelta = DAY, result: DrillResult = DrillResult.PASSED, **said: Any) -> Drill:
     """A drill that began that long before noon, and took an hour."""
-    given = {
+    given: dict[str, Any] = {
         "run": f"{age.total_seconds():032.0f}",
         "store": "prod/orders-db",
         "engine": "fake",

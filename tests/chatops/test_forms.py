@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import commands
 from bot.chatops import arguments, forms, parser
 from bot.chatops.arguments import (
+    BackupId,
     Duration,
     FreeText,
     Handle,
@@ -48,6 +49,7 @@ class RestoreArgs:
     severity: Annotated[Severity, OneOf(*Severity)]
     last_run: Annotated[str, Handle()]
     matchers: Annotated[tuple[Matcher, ...], Matchers()]
+    backup: Annotated[str, BackupId(), Keyword("from")] = ""
     held: Annotated[timedelta | None, Duration(maximum=timedelta(days=7)), Keyword("for")] = None
     because: Annotated[str, FreeText(max_length=500, question="Why?"), Keyword("because")] = ""
 
@@ -94,6 +96,7 @@ def test_a_verb_that_is_added_has_a_form_of_all_its_arguments() -> None:
             label="Matchers",
             hint="One or more of name=value, name!=value, name=~regex, name!~regex, separated by spaces",
         ),
+        FormField(name="backup", label="From", hint="Its id, or the first characters of it", optional=True),
         FormField(name="held", label="For", hint="1 s to 7 d, such as 90s, 30m, 2h or 1d12h", optional=True),
         FormField(name="because", label="Because", hint="Why?", optional=True, max_length=500, multiline=True),
     )

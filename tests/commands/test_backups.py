@@ -72,7 +72,7 @@ def test_one_store_with_all_that_is_known_of_it(kept: Kept) -> None:
         "Drills: RTO 12 min (p50), 12 min (p95); promised 4 h.",
         "  11-22 12:00 damaged: orders: 3 rows are missing",
         "  11-15 12:00 passed, RTO 12 min, RPO 9 min",
-        "Next drill: as soon as its window opens.",
+        "Next drill: 11-29 12:00.",
         "To do: Find out why there is no newer backup, and make one: `backup prod/orders-db`.",
         "To do: Repair what it found, then: `drill prod/orders-db`.",
     ]

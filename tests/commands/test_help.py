@@ -23,6 +23,7 @@ _ON_CLUSTERS = {
     "abort", "autosync", "cordon", "pause", "promote", "restart", "resume", "retry", "rollback", "scale", "status",
     "uncordon",
 }  # fmt: skip
+_ON_STORES = {verb for verb, one in commands.actions().items() if one.manual.topic is Topic.BACKUPS}
 
 
 def set_up(house: House, *has: Facility) -> House:
@@ -73,7 +74,7 @@ def test_each_topic_and_each_command_is_one_message_in_any_chat(house: House, ab
 def test_without_clusters_and_alertmanagers_api_nothing_is_listed_that_needs_them(house: House) -> None:
     listed = verbs_listed("\n".join(helped(set_up(house))))
 
-    gone = {*_ON_CLUSTERS, "turn", "silence", "silences", "unsilence", "link", "unlink"}
+    gone = {*_ON_CLUSTERS, *_ON_STORES, "turn", "silence", "silences", "unsilence", "link", "unlink"}
     gone |= {"break-glass", "glass", "review-glass"}
     gone |= {"approvals", "keep", "no", "runs", "settle", "undo", "yes"}  # no action, so no plan and no run
     assert listed == {*commands.find(), *commands.actions()} - gone
@@ -90,6 +91,7 @@ def test_without_clusters_and_alertmanagers_api_nothing_is_listed_that_needs_the
             {"scale", "rollback", "restart", "status", "promote"},
             {"pause", "retry", "abort", "cordon"},
         ),
+        (Facility.BACKUPS, {"restore", "cutover", "backup", "runs", "yes", "undo"}, {"scale", "silence"}),
         (Facility.ROLLOUT, {"pause", "resume", "retry", "abort"}, {"cordon", "silence"}),
         (Facility.FLAGGER, {"abort"}, {"pause", "cordon"}),
         (Facility.ACCOUNTS, {"link", "unlink"}, {"silence"}),
@@ -234,8 +236,8 @@ def test_a_word_like_no_other_is_refused_with_the_topics(house: House) -> None:
 
     assert not reply.ok
     assert reply.text == (
-        "There is no command or topic 'xyzzy'. Nothing was done. Topics: incidents, silences, workloads, approvals and"
-        " people; `help` lists all commands. Usage: help [<topic|command>]"
+        "There is no command or topic 'xyzzy'. Nothing was done. Topics: incidents, silences, workloads, backups,"
+        " approvals and people; `help` lists all commands. Usage: help [<topic|command>]"
     )
 
 

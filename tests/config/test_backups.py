@@ -63,6 +63,13 @@ def test_a_store_is_read_with_the_keys_of_its_engine_and_paths_start_from_the_fi
     assert store.run.job is None
 
 
+def test_a_path_that_may_be_left_out_starts_from_the_file_as_well(tmp_path: Path) -> None:
+    (store,) = loaded(tmp_path, changed("{folder: orders}", "{folder: o, tool: bin/tool}")).backups.stores
+
+    assert isinstance(store.where, FakeBackupSettings)
+    assert store.where.tool == str(tmp_path / "bin" / "tool")
+
+
 def test_durations_are_text_with_a_unit(tmp_path: Path) -> None:
     (store,) = loaded(tmp_path, changed("rpo: 1h", "rpo: 1d12h")).backups.stores
 
@@ -157,8 +164,8 @@ def test_a_job_needs_a_cluster_that_is_there(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(backup_engines, "ENGINES", {**backup_engines.ENGINES, "fake": runs})
 
     job = "{job: {cluster: nowhere, namespace: ops, image: postgres}}"
-    found = faults(tmp_path, _STORE + f"run: {job}")
-    assert [one for one in found if "run.job.cluster: is not under `clusters`" in one]
+    several = faults(tmp_path, _STORE + f"run: {job}")
+    assert [one for one in several if "run.job.cluster: is not under `clusters`" in one]
     (found,) = faults(tmp_path, _STORE + "run: remote")
     assert found.startswith("9:12 backups.stores[0].run: must be local, or {job: ...}")
     assert loaded(tmp_path, _STORE + "run: local").backups.stores[0].run.job is None
@@ -207,5 +214,5 @@ def test_the_schema_knows_the_keys_of_each_engine() -> None:
 
 
 def test_every_engine_of_the_settings_is_there_with_its_class() -> None:
-    for word in backup_engines.words():
+    for word in backup_engines.ENGINES:
         assert backup_engines.section_class(word) is not None, word

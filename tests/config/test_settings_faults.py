@@ -56,7 +56,7 @@ CASES = {
     "unknown section": ("servr: {}", (1, 1, "servr"), "did you mean 'server'?"),
     "unknown key in a list": ("people:\n  - {id: a, slck: U1}", (2, 13, "people[0].slck"), "did you mean 'slack'?"),
     "unknown key in a map": ("roles: {r: {alow: []}}", (1, 13, "roles.r.alow"), "did you mean 'allow'?"),
-    "far from any key": ("zzz: 1", (1, 1, "zzz"), "use one of: audit, channels, clusters, "),
+    "far from any key": ("zzz: 1", (1, 1, "zzz"), "use one of: audit, backups, channels, "),
     "a topic by its name": (
         "sources: {sns: {topics: [alarms]}}",
         (1, 26, "sources.sns.topics[0]"),

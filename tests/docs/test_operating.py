@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 
 from bot.__main__ import _parser
 from bot.app.scheduler import _SEEN_FOR, LATE_PAGE
+from bot.config import backup_engines
 from bot.config.settings import Settings
 from bot.core.incident import CONSOLE
 from bot.integrations import channel_names, find_sources
@@ -97,6 +98,18 @@ def default(field: FieldInfo) -> str | None:
 
 
 SETTINGS = dict(keys(Settings))
+#: The keys of `where`, which depend on the engine of the store.
+WHERE = {
+    (word, key): field
+    for word in backup_engines.ENGINES
+    if (kind := backup_engines.section_class(word)) is not None
+    for key, field in keys(kind)
+}
+WHERE_ROWS = {
+    (cells[1].strip(" `"), cells[2].strip(" `")): cells[3].strip()
+    for cells in (line.split("|") for line in section(OPERATING, "Backups").splitlines() if line.startswith("| `"))
+    if cells[1].strip(" `") in backup_engines.ENGINES
+}
 ROWS = {
     cells[1].strip(" `"): cells[2].strip()
     for cells in (line.split("|") for line in section(OPERATING, "Settings").splitlines() if line.startswith("| `"))
@@ -112,6 +125,17 @@ def test_the_default_that_is_told_is_the_default(key: str) -> None:
     expected = default(SETTINGS[key])
 
     assert expected is None or ROWS[key] == expected
+
+
+def test_every_key_of_where_is_told_for_each_engine_and_no_other() -> None:
+    assert sorted(WHERE_ROWS) == sorted(WHERE)
+
+
+@pytest.mark.parametrize(("word", "key"), sorted(WHERE))
+def test_the_default_that_is_told_for_an_engine_is_its_default(word: str, key: str) -> None:
+    expected = default(WHERE[word, key])
+
+    assert expected is None or WHERE_ROWS[word, key] == expected
 
 
 def test_every_metric_is_told_and_no_other() -> None:

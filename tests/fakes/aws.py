@@ -34,6 +34,8 @@ class FakeAws(StrictServer):
         self._moto_port = moto_port
         self._replaced: dict[tuple[str, str], Replace] = {}
         self._amended: dict[tuple[str, str], Amend] = {}
+        self._served: dict[str, Callable[[str, Mapping[str, Any]], Answer]] = {}
+        self._after: dict[tuple[str, str], Callable[[Mapping[str, Any]], None]] = {}
         self.asked: list[tuple[str, str, Mapping[str, Any]]] = []  #: service, operation, parameters
         self.lost: set[tuple[str, str]] = set()  #: calls that have their effect, and whose answer is lost, once
 
@@ -42,6 +44,14 @@ class FakeAws(StrictServer):
 
     def amend(self, service: str, operation: str, change: Amend) -> None:
         self._amended[service, operation] = change
+
+    def serve(self, service: str, answer: Callable[[str, Mapping[str, Any]], Answer]) -> None:
+        """A whole service that moto does not have; told "GET /path" and the parameters."""
+        self._served[service] = answer
+
+    def after(self, service: str, operation: str, do: Callable[[Mapping[str, Any]], None]) -> None:
+        """Done when moto has answered that call well."""
+        self._after[service, operation] = do
 
     def forget(self, service: str, operation: str) -> None:
         """From here on moto answers that call alone."""
@@ -67,7 +77,13 @@ class FakeAws(StrictServer):
             self.asked.append((service, operation, told))
         replaced = self._replaced.get((service, operation))
         answer = replaced(told) if replaced else None
+        if answer is None and service in self._served:
+            with self._lock:
+                answer = self._served[service](operation, told)
         answer = answer or self._moto(call)
+        if answer.status < 300 and (after := self._after.get((service, operation))):
+            with self._lock:
+                after(told)
         if change := self._amended.get((service, operation)):
             answer = Answer(status=answer.status, body=change(answer.body), headers=answer.headers)
         if (service, operation) in self.lost:
@@ -104,7 +120,7 @@ def _read(call: Call) -> tuple[str, str, Mapping[str, Any]]:
     service = scope.group(1) if scope else "s3"
     if target := call.headers.get("x-amz-target"):
         return service, target.rpartition(".")[2], json.loads(call.body or b"{}")
-    if service in {"rds", "sts"}:
+    if service in {"rds", "sts", "ec2"}:
         told = dict(parse_qsl(call.body.decode(), keep_blank_values=True))
         return service, told.pop("Action", ""), told
     body = json.loads(call.body) if service == "backup" and call.body else {}

@@ -18,6 +18,7 @@ class FakeBackupSettings(Section):
 
     folder: Annotated[str, FILE] = Field(min_length=1, description="The folder.")
     stanza: str = Field("main", pattern="^[a-z]+$", json_schema_extra={"patternErrorMessage": "must be small letters"})
+    tool: Annotated[str, FILE] | None = None
     password: Secret | None = None
     cluster: str | None = None
 
@@ -32,9 +33,7 @@ class FakeBackupSettings(Section):
 
 
 _HERE = __name__
-RESTORES = EngineEntry(
-    settings=f"{_HERE}:FakeBackupSettings", engine=f"{_HERE}:MadeRestorer", runs_programs=False, only_reads=False
-)
+RESTORES = EngineEntry(settings=f"{_HERE}:FakeBackupSettings", engine=f"{_HERE}:MadeRestorer", in_cluster=True)
 READS = EngineEntry(settings=f"{_HERE}:FakeBackupSettings", engine=f"{_HERE}:MadeReader", only_reads=True)
 #: The world that engines made of settings read.
 WORLDS: dict[str, BackupWorld] = {}

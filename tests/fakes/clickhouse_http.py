@@ -50,6 +50,7 @@ class FakeClickHouse(StrictServer):
         self._process: subprocess.Popen[str] | None = None
         self._one = threading.Lock()
         self._scripts: list[tuple[re.Pattern[str], object]] = []
+        self._rewrites: list[tuple[re.Pattern[str], str]] = []
         self.readers: dict[str, str] = {}
         self.with_log = True
         self.statements: list[str] = []  #: that came by HTTP, in their order
@@ -58,8 +59,13 @@ class FakeClickHouse(StrictServer):
         """Statements in which that is found are not executed: rows, an exception, or another statement's rows."""
         self._scripts.insert(0, (re.compile(pattern), answer))
 
+    def script_rewrite(self, pattern: str, instead: str) -> None:
+        """Execute statements in which that is found with something in its place: one server answers for a cluster."""
+        self._rewrites.append((re.compile(pattern), instead))
+
     def unscript(self) -> None:
         self._scripts.clear()
+        self._rewrites.clear()
         self.readers.clear()
         self.with_log = True
         self.statements.clear()
@@ -109,9 +115,7 @@ class FakeClickHouse(StrictServer):
         except ClickHouseRefusal as refused:
             said = f"Code: {refused.code}. DB::Exception: {refused.said} (version 26.9.2.1 (official build))\n"
             status = _STATUS.get(refused.code, 500)
-            return Answer(
-                status=status, body=said.encode(), headers={"X-ClickHouse-Exception-Code": str(refused.code)}
-            )
+            return Answer(status=status, body=said.encode(), headers={"X-ClickHouse-Exception-Code": str(refused.code)})
         return Answer(body=body.encode(), headers={"Content-Type": "application/json; charset=UTF-8"})
 
     def _authorize(self, call: Call, statement: str) -> None:
@@ -138,6 +142,8 @@ class FakeClickHouse(StrictServer):
                 if isinstance(scripted, str):
                     return self._execute(scripted, params, "")
                 return json.dumps({"data": scripted})
+        for pattern, instead in self._rewrites:
+            statement = pattern.sub(instead, statement)
         if "clusterAllReplicas" in statement or "ON CLUSTER" in statement:
             self.fault(f"nothing is scripted for {statement}")
         if not self.with_log and "name = 'backup_log'" in statement:
@@ -157,7 +163,9 @@ class FakeClickHouse(StrictServer):
         return str(told["body"])
 
     def _told(self, statement: str, params: dict[str, str], database: str) -> dict[str, str]:
-        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         asked = {"sql": statement, "params": params, "database": database}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()

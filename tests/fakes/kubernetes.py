@@ -174,7 +174,7 @@ class FakeKubernetes(StrictServer, Insides):
     def _served(self, asked: Asked) -> Answer:
         match asked.call.verb:
             case "GET" if asked.name:
-                return Answer.json(view(asked, self._object(asked)))
+                return self._log(asked) if asked.sub == "log" else Answer.json(view(asked, self._object(asked)))
             case "GET":
                 return self._read(asked)
             case "POST":
@@ -186,6 +186,17 @@ class FakeKubernetes(StrictServer, Insides):
             case _:
                 return self._delete(asked)
 
+    def _log(self, asked: Asked) -> Answer:
+        """Both streams of its container, as text, and as much of it from its beginning as is asked for."""
+        pod, query = self._object(asked), asked.call.query
+        if query.get("container") not in [one["name"] for one in pod["spec"]["containers"]]:
+            raise Refused(400, "BadRequest", f"container {query.get('container')} is not valid for pod {asked.name}")
+        if (pod.get("status") or {}).get("phase") == "Pending":
+            said = f'container "{query["container"]}" in pod "{asked.name}" is waiting to start: ContainerCreating'
+            raise Refused(400, "BadRequest", said)
+        printed = self.logs.get((asked.namespace, asked.name), "").encode()
+        return Answer(body=printed[: int(query.get("limitBytes", 2**40))], headers={"Content-Type": "text/plain"})
+
     def _read(self, asked: Asked) -> Answer:
         if asked.call.query.get("watch") in ("true", "1"):
             return Answer(headers={"Content-Type": "application/json"}, pieces=self._watched(asked))
@@ -193,7 +204,8 @@ class FakeKubernetes(StrictServer, Insides):
 
     @staticmethod
     def _subs(resource: Resource) -> set[str | None]:
-        return {None} | ({"status"} if resource.status else set()) | ({"scale"} if resource.scaled else set())
+        views = {"status": resource.status, "scale": resource.scaled, "log": resource.kind == "Pod"}
+        return {None} | {sub for sub, there in views.items() if there}
 
     def _discovery(self, group: str, version: str) -> Answer:
         served = [one for one in SERVED if (one.group, one.version) == (group, version)]
@@ -310,7 +322,8 @@ class FakeKubernetes(StrictServer, Insides):
 
     def _delete(self, asked: Asked) -> Answer:
         thing = self._object(asked)
-        conditions = json.loads(asked.call.body or b"{}").get("preconditions") or {}
+        options = json.loads(asked.call.body or b"{}")
+        conditions = options.get("preconditions") or {}
         for name, value in conditions.items():
             if thing["metadata"].get(name) != value:
                 held = f"the {name} in record ({thing['metadata'].get(name)})"
@@ -318,5 +331,9 @@ class FakeKubernetes(StrictServer, Insides):
                 said += f": the {name} in the precondition ({value}) does not match {held}"
                 raise Refused(409, "Conflict", f"Operation cannot be fulfilled on {said}", name=asked.name)
         if not asked.dry:
+            if asked.resource.kind == "Job" and not (
+                options.get("propagationPolicy") or asked.call.query.get("propagationPolicy")
+            ):
+                self.objects.orphan(thing)  # Of Jobs alone, for old clients: pkg/registry/batch/job/strategy.go.
             self.objects.delete(asked.resource, thing)
         return Answer.json({"kind": "Status", "apiVersion": "v1", "status": "Success"})

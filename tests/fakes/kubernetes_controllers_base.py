@@ -8,7 +8,7 @@ from zlib import crc32
 
 from tests.fakes import kubernetes_patches as patches
 from tests.fakes.kubernetes_insides import Insides
-from tests.fakes.kubernetes_kinds import kind_of
+from tests.fakes.kubernetes_kinds import kind_of, resource_of
 from tests.fakes.kubernetes_store import Change, Key, Thing, key_of
 from tests.fakes.ticking import read
 
@@ -64,12 +64,12 @@ class Controller:
 def changed(fake: Insides, thing: Thing, patch: Thing, *, by: str = MANAGER, sub: str = "") -> Thing:
     """A merge patch; what the object is then."""
     new = patches.merge(thing, patch)
-    return fake.objects.write(kind_of(thing["kind"]), thing, new, by=by, sub=sub)
+    return fake.objects.write(resource_of(thing), thing, new, by=by, sub=sub)
 
 
 def told(fake: Insides, thing: Thing, status: Thing, *, by: str = MANAGER) -> Thing:
     """The whole status is that from here on; annotations go along."""
-    resource, (namespace, name) = kind_of(thing["kind"]), key_of(thing)
+    resource, (namespace, name) = resource_of(thing), key_of(thing)
     old = fake.objects.get(resource, namespace, name)
     return fake.objects.write(resource, old, {**thing, "status": status}, by=by, sub="status")
 

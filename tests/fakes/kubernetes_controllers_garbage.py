@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.fakes.kubernetes_controllers_base import told
 from tests.fakes.kubernetes_insides import Insides
-from tests.fakes.kubernetes_kinds import SERVED, kind_of
+from tests.fakes.kubernetes_kinds import SERVED, kind_of, resource_of
 from tests.fakes.kubernetes_quantities import used, written
 
 
@@ -20,7 +20,7 @@ class Garbage:
         self._seen = before
         for change in gone:
             for one in fake.objects.owned(change.thing["metadata"]["uid"]):
-                fake.objects.delete(kind_of(one["kind"]), one)
+                fake.objects.delete(resource_of(one), one)
             if change.resource.kind == "Namespace":
                 self._empty(fake, change.thing["metadata"]["name"])
         return fake.objects.version != before

@@ -21,3 +21,4 @@ class Insides:
         self.verdicts: dict[str, dict[str, Any] | None] = {}
         """What an admission webhook says, by its name: a Status, or None for yes. One that is not here is down."""
         self.git: dict[tuple[str, str], dict[str, Any]] = {}  #: by kind and name: the fields that Argo CD keeps
+        self.logs: dict[tuple[str, str], str] = {}  #: what a pod printed, by namespace and name

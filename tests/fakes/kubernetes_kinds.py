@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,15 @@ def _argo(plural: str, kind: str, *, scaled: bool = False, status: bool = True) 
     )
 
 
+def _velero(plural: str, kind: str, version: str = "v1") -> Resource:
+    """Without a status subresource: whoever may write one may write its status."""
+    return Resource(group="velero.io", version=version, plural=plural, kind=kind, custom=True, status=False)
+
+
+def _cnpg(plural: str, kind: str) -> Resource:
+    return Resource(group="postgresql.cnpg.io", version="v1", plural=plural, kind=kind, custom=True)
+
+
 SERVED = (
     _core("namespaces", "Namespace", namespaced=False),
     _core("nodes", "Node", namespaced=False),
@@ -97,6 +108,27 @@ SERVED = (
         group="kustomize.toolkit.fluxcd.io", version="v1", plural="kustomizations", kind="Kustomization", custom=True
     ),
     Resource(group="helm.toolkit.fluxcd.io", version="v2", plural="helmreleases", kind="HelmRelease", custom=True),
+    _core("persistentvolumes", "PersistentVolume", namespaced=False),
+    Resource(
+        group="storage.k8s.io",
+        version="v1",
+        plural="storageclasses",
+        kind="StorageClass",
+        namespaced=False,
+        status=False,
+    ),
+    _velero("backups", "Backup"),
+    _velero("restores", "Restore"),
+    _velero("schedules", "Schedule"),
+    _velero("backupstoragelocations", "BackupStorageLocation"),
+    _velero("backuprepositories", "BackupRepository"),
+    _velero("downloadrequests", "DownloadRequest"),
+    _velero("podvolumerestores", "PodVolumeRestore"),
+    _velero("datadownloads", "DataDownload", "v2alpha1"),
+    _cnpg("clusters", "Cluster"),
+    _cnpg("backups", "Backup"),
+    _cnpg("scheduledbackups", "ScheduledBackup"),
+    Resource(group="barmancloud.cnpg.io", version="v1", plural="objectstores", kind="ObjectStore", custom=True),
 )
 
 #: Beside metadata.name and metadata.namespace, which every kind has.
@@ -114,4 +146,11 @@ def served_at(group: str, version: str, plural: str) -> Resource | None:
 
 
 def kind_of(kind: str) -> Resource:
-    return next(one for one in SERVED if one.kind == kind)
+    """By its kind; of two with the same, by "Backup.postgresql.cnpg.io"."""
+    name, _, group = kind.partition(".")
+    return next(one for one in SERVED if one.kind == name and group in ("", one.group))
+
+
+def resource_of(thing: Mapping[str, Any]) -> Resource:
+    """What that object is one of."""
+    return next(one for one in SERVED if (one.api_version, one.kind) == (thing["apiVersion"], thing["kind"]))

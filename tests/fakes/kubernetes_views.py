@@ -27,7 +27,8 @@ QUERY = {
         "resourceVersion",
         "timeoutSeconds",
     }
-    | {"allowWatchBookmarks", "resourceVersionMatch", "sendInitialEvents"},
+    | {"allowWatchBookmarks", "resourceVersionMatch", "sendInitialEvents"}
+    | {"container", "limitBytes"},
     "PATCH": {"timeout", "dryRun", "fieldManager", "fieldValidation", "force"},
     "PUT": {"timeout", "dryRun", "fieldManager", "fieldValidation"},
     "POST": {"timeout", "dryRun", "fieldManager", "fieldValidation"},

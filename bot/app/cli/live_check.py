@@ -9,11 +9,13 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 
 from bot.config.settings import Settings
+from bot.core.backup import BackupStore
 from bot.core.live_check import LiveAnswer, LiveVerdict, no_answer, not_asked
 from bot.integrations import load_live_check
 from bot.lib.logs import Redactor
@@ -57,6 +59,7 @@ def _questions(settings: Settings) -> Iterator[tuple[str, Callable[[], LiveAnswe
         for question in live.questions(section, place) if live else ():
             yield f"{place}.{question.key}", question.ask
     yield from _of_services(settings)
+    yield from _of_stores(settings)
     if settings.sources.sns is not None and settings.sources.sns.on:
         yield "sources.sns.topics", partial(not_asked, _SNS)
     if settings.audit.anchors.s3 is not None:
@@ -90,6 +93,29 @@ def _of_services(settings: Settings) -> Iterator[tuple[str, Callable[[], LiveAns
             if expression:
                 good = f"Prometheus can evaluate it ({service.name})"
                 yield f"services[{number}].{key}", partial(ask, settings.metrics, expression, good)
+
+
+def _of_stores(settings: Settings) -> Iterator[tuple[str, Callable[[], LiveAnswer]]]:
+    """Whether each store of backups can be read, and anything in it be restored."""
+    if not settings.backups.stores:
+        return
+    build = import_module("bot.app.build_backups").build_stores
+    ask = import_module("bot.backups.live_answer").ask_store
+    stores = build(settings, _now)
+    for number, section in enumerate(settings.backups.stores):
+        yield f"backups.stores[{number}]", partial(_ask_store, ask, stores, section.name)
+
+
+def _ask_store(
+    ask: Callable[[BackupStore, datetime], LiveAnswer], stores: Mapping[str, BackupStore], name: str
+) -> LiveAnswer:
+    """Its engine is made on the thread that asks."""
+    answer = ask(stores[name], _now())
+    return replace(answer, text=f"{name}: {answer.text}")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _asked(questions: Mapping[str, Callable[[], LiveAnswer]], within_s: float) -> Mapping[str, LiveAnswer]:

@@ -28,7 +28,7 @@ from bot.core.audit import Code
 from bot.core.command import Command
 from bot.core.errors import Rejected
 from bot.core.request import Reply, split_verb
-from bot.store import break_glass, runs, views
+from bot.store import runs, views
 
 _DENIED = "denied"
 _IS_DENIED = re.compile(r'^("[^"]*") is denied')
@@ -102,7 +102,8 @@ class RequestHandler:
     def _may_know_runs(self, verb: str) -> bool:
         """Whether the answer may reveal which runs exist."""
         by = self._request.by
-        return self._authorizer.ever_allowed(by, verb) or bool(break_glass.active(self._tx.sql, by.id, self._tx.now))
+        glass = self._authorizer.find_break_glass(self._tx.sql, by.id, self._tx.now)
+        return self._authorizer.ever_allowed(by, verb) or glass is not None
 
     def _parse(self, command: Command[Any] | Action[Any], rest: str) -> object:
         known = self._break_glass.known_names(self._tx, command.verb, self._authorizer.known_names(self._request))

@@ -79,6 +79,14 @@ class Objects:
         finally:
             part.unlink(missing_ok=True)
 
+    def begin_of(self, one: StoredObject, count: int) -> bytes:
+        """Its first bytes, at most so many. Raises `Rejected`."""
+        if not one.size:
+            return b""
+        wanted = {"Bucket": self.bucket, "Key": one.key, "IfMatch": f'"{one.etag}"', "Range": f"bytes=0-{count - 1}"}
+        with closing(self._s3.read("GetObject", **wanted)["Body"]) as body:
+            return b"".join(self._chunks(one, body))[:count]
+
     def _stream(self, one: StoredObject, part: Path, until: float) -> None:
         answer = self._s3.read("GetObject", Bucket=self.bucket, Key=one.key, IfMatch=f'"{one.etag}"')
         # Written by one PUT and without a key of KMS, an object has its MD5 for an ETag.

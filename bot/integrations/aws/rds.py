@@ -320,7 +320,7 @@ class RdsEngine:
         return kept | ours
 
     def _room(self) -> int | None:
-        """Bytes of storage that the account's quotas still allow. Raises `Rejected` when they allow no database more."""
+        """Bytes of storage that the account's quotas still allow. Raises `Rejected` where they allow none more."""
         quotas = {
             one["AccountQuotaName"]: (int(one["Used"]), int(one["Max"]))
             for one in self._rds.read("DescribeAccountAttributes")["AccountQuotas"]

@@ -197,12 +197,12 @@ class RdsClusters:
         self._rds.write("DeleteDBCluster", DBClusterIdentifier=name, **last)
 
     def take_snapshot(self, name: str, snapshot: str, tags: Mapping[str, str]) -> None:
-        self._rds.write(
-            "CreateDBClusterSnapshot",
-            DBClusterIdentifier=name,
-            DBClusterSnapshotIdentifier=snapshot,
-            Tags=as_tags(tags),
-        )
+        given = {"DBClusterIdentifier": name, "DBClusterSnapshotIdentifier": snapshot, "Tags": as_tags(tags)}
+        try:
+            self._rds.write("CreateDBClusterSnapshot", **given)
+        except AwsRefused as refused:
+            if refused.reason != "DBClusterSnapshotAlreadyExistsFault":
+                raise
 
     def not_restored(self, live: RdsDatabase) -> Iterator[str]:
         raw = live.raw

@@ -29,6 +29,8 @@ from bot.integrations.aws.rds_status import is_over, status_of
 _POLL = timedelta(seconds=10)
 _RENAMED_WITHIN = timedelta(minutes=45)
 _SAVED_WITHIN = timedelta(hours=6)
+#: While a database is renamed, it is shown neither by its old name nor by its new one.
+_HIDDEN_WITHIN = timedelta(minutes=15)
 #: Right after the request, describe may answer that there is no such snapshot.
 _SHOWN_WITHIN = timedelta(minutes=5)
 
@@ -75,7 +77,7 @@ class RdsCutover:
         )
 
     def cut_over(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
-        pair = self._pair(task)
+        pair = self._shown_pair(task, cutover_run, report)
         copy = self._restored(pair)
         old_name = self.old_name(cutover_run)
         if copy.name != self._name:
@@ -110,7 +112,7 @@ class RdsCutover:
     def undo_refusal(self, task: RestoreTask, cutover_run: str) -> str:
         pair, old_name = self._pair(task), self.old_name(cutover_run)
         if pair.old is None:
-            return f"The old database {old_name} is gone."
+            return f"The old database {old_name} is gone, or is being renamed and not shown."
         if pair.copy is None:
             return "The copy that is live is not found by its run; rename by hand."
         if pair.old.name not in (old_name, self._name):
@@ -123,6 +125,7 @@ class RdsCutover:
         return ""
 
     def undo(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
+        self._shown_pair(task, cutover_run, report)
         if refusal := self.undo_refusal(task, cutover_run):
             raise Rejected(f"{refusal} Nothing was done.")
         pair = self._pair(task)
@@ -153,7 +156,8 @@ class RdsCutover:
         if pair.copy is None:
             raise Rejected("The copy is not there, or does not carry its run any more. Nothing was done.")
         found = status_of(pair.copy.status, pair.copy.name)
-        if found.state is not CopyState.RESTORED and not _is_renaming(pair.copy):
+        begun = pair.copy.name == self._name or _is_renaming(pair.copy)  # The rename is waited for where it is done.
+        if found.state is not CopyState.RESTORED and not begun:
             raise Rejected(f"The copy is not ready: {found.message}. Nothing was done.")
         return pair.copy
 
@@ -164,14 +168,37 @@ class RdsCutover:
         copies = [one for one in everything if one.tags.get(OWNER_LABEL) == task.run and one.resource_id != source]
         return RdsPair(old=old, copy=copies[0] if copies else None)
 
+    def _shown_pair(self, task: RestoreTask, cutover_run: str, report: Report) -> RdsPair:
+        """Both, also where an earlier process died in a rename: then one of them is shown by no name for a while. That
+        this cutover has begun, its safety snapshot tells.
+        """
+        begun = self._parts.now()
+        while True:
+            pair = self._pair(task)
+            if (pair.old and pair.copy) or self._parts.now() - begun > _HIDDEN_WITHIN:
+                return pair
+            if not self._own_snapshot(cutover_run):
+                return pair
+            report("waiting until a rename that was begun is shown")
+            self._parts.pause(_POLL)
+
+    def _own_snapshot(self, cutover_run: str) -> bool:
+        found = self._kind.find_snapshot(self._snapshot_name(cutover_run))
+        return found is not None and found.tags.get(OWNER_LABEL) == cutover_run
+
+    def _snapshot_name(self, cutover_run: str) -> str:
+        return f"{self._name}-before-{cutover_run[:8]}"
+
     def _save(self, live: RdsDatabase, cutover_run: str, report: Report) -> None:
-        name = f"{self._name}-before-{cutover_run[:8]}"
+        name = self._snapshot_name(cutover_run)
         if self._kind.find_snapshot(name) is None:
             self._kind.take_snapshot(live.name, name, {OWNER_LABEL: cutover_run})
         begun = self._parts.now()
         while True:
             found = self._kind.find_snapshot(name)
             late = self._parts.now() - begun
+            if found is not None and found.tags.get(OWNER_LABEL) != cutover_run:
+                raise Conflict(f"There is a snapshot {name} already, and not of this run. Nothing was renamed.")
             if found is not None and found.status == "available":
                 return
             if found is None and late > _SHOWN_WITHIN:

@@ -126,7 +126,7 @@ class RdsInstances:
             "PubliclyAccessible": False,
             "DeletionProtection": False,
         }
-        return {key: value for key, value in given.items() if value}
+        return {key: value for key, value in given.items() if value not in (None, [])}
 
     def complete(self, copy: RdsDatabase, live: RdsDatabase | None, drill: DrillPlace | None) -> str:  # noqa: ARG002
         """What an instance still lacks once it is there: nothing."""
@@ -152,9 +152,13 @@ class RdsInstances:
         self._rds.write("DeleteDBInstance", DBInstanceIdentifier=name, **last)
 
     def take_snapshot(self, name: str, snapshot: str, tags: Mapping[str, str]) -> None:
-        self._rds.write(
-            "CreateDBSnapshot", DBInstanceIdentifier=name, DBSnapshotIdentifier=snapshot, Tags=as_tags(tags)
-        )
+        """One of that name that describe does not show yet is left as it is."""
+        given = {"DBInstanceIdentifier": name, "DBSnapshotIdentifier": snapshot, "Tags": as_tags(tags)}
+        try:
+            self._rds.write("CreateDBSnapshot", **given)
+        except AwsRefused as refused:
+            if refused.reason != "DBSnapshotAlreadyExists":
+                raise
 
     def not_restored(self, live: RdsDatabase) -> Iterator[str]:
         raw = live.raw

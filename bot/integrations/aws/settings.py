@@ -18,6 +18,7 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/\S+")
 #: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
 _IDENTIFIER = re.compile(r"(?!.*--)[a-z][a-z0-9-]{0,62}(?<!-)")
 _ARN = re.compile(r"arn:aws[a-z-]*:\S+")
+_DATABASE = re.compile(r"arn:aws[a-z-]*:rds:[a-z0-9-]+:\d{12}:(?:db|cluster):\S+")
 
 
 class AwsAccess(Section):
@@ -88,5 +89,58 @@ class RdsSettings(AwsAccess):
         for key in ("instance", "cluster"):
             if (name := text_of(given, key)) and not _IDENTIFIER.fullmatch(name):
                 yield (key,), "must be an identifier: small letters, digits and single -, at most 63, a letter first"
+        if (url := text_of(given, "url")) and "{host}" not in url:
+            yield ("url",), "must have {host} in the place of the host, or the checks would read the live database"
+
+
+class S3VersionsSettings(BucketSettings):
+    """Objects whose old versions the bucket keeps."""
+
+    keep_days: int = Field(30, ge=1, le=3650, description="How many days back a restore must reach.")
+    copy_bucket: str | None = Field(
+        None, min_length=3, description="Bucket for copies, under restore-RUN/; else the same one."
+    )
+
+    @model_validator(mode="after")
+    def _copies_beside(self) -> Self:
+        if not self.prefix and self.copy_bucket in (None, self.bucket):
+            raise ValueError(
+                "without a prefix, copies need a copy_bucket of their own, or they would lie among the live"
+            )
+        return self
+
+
+class AwsBackupSettings(AwsAccess):
+    """A database of RDS or Aurora that AWS Backup saves."""
+
+    vault: str = Field(min_length=1, description="The backup vault's name.")
+    resource: str = Field(min_length=1, description="ARN of the database that is saved there.")
+    restore_role: str = Field(min_length=1, description="ARN of the role with which AWS Backup restores.")
+    metadata: Mapping[str, str] = Field(
+        default_factory=dict, description="Restore metadata of AWS Backup in the place of what the backup has."
+    )
+    security_groups: tuple[str, ...] = Field(
+        (), description="Security groups of drills, which let nobody in but the bot and nothing out."
+    )
+    testing_plan: str | None = Field(
+        None, min_length=1, description="ARN of a restore testing plan of AWS Backup, whose restores the bot validates."
+    )
+    url: Secret | None = Field(
+        None,
+        description="PostgreSQL address for the checks, with {host} for the copy's: postgresql://user:secret@{host}/db.",
+    )
+
+    @classmethod
+    def mistakes(cls, given: Mapping[str, object]) -> Iterator[Mistake]:
+        yield from super().mistakes(given)
+        if (arn := text_of(given, "resource")) and not _DATABASE.fullmatch(arn):
+            yield (
+                ("resource",),
+                "must be the ARN of an instance or a cluster of RDS: arn:aws:rds:REGION:ACCOUNT:db:NAME",
+            )
+        if (role := text_of(given, "restore_role")) and not _ROLE.fullmatch(role):
+            yield ("restore_role",), "must be the ARN of a role: arn:aws:iam::ACCOUNT:role/NAME"
+        if (plan := text_of(given, "testing_plan")) and not _ARN.fullmatch(plan):
+            yield ("testing_plan",), "must be the ARN of a restore testing plan"
         if (url := text_of(given, "url")) and "{host}" not in url:
             yield ("url",), "must have {host} in the place of the host, or the checks would read the live database"

@@ -27,10 +27,11 @@ from bot.core.backup import (
     RestoreTask,
 )
 from bot.core.errors import Rejected
-from bot.integrations.clickhouse.client import ClickHouseClient, name, text
+from bot.integrations.clickhouse.client import ClickHouseClient, compose, name, table_name, text
 from bot.integrations.clickhouse.copies import ClickHouseCopies
 from bot.integrations.clickhouse.cutover import ClickHouseCutover
 from bot.integrations.clickhouse.inventory import ClickHouseInventory, newest_usable
+from bot.integrations.clickhouse.isolation import readable_by_outsider
 from bot.integrations.clickhouse.opened import BackupBroken, BackupReading
 from bot.integrations.clickhouse.operations import Operations
 from bot.integrations.clickhouse.replication import shards, unsettled_replicas
@@ -63,7 +64,7 @@ class ClickHouseEngine:
         self._reading = BackupReading(self._site)
         self._inventory = ClickHouseInventory(self._site, self._operations, self._reading)
         self._copies = ClickHouseCopies(self._site, self._operations)
-        self._cutover = ClickHouseCutover(self._site, self._copies)
+        self._cutover = ClickHouseCutover(self._site, self._copies.look)
         self._verification = ClickHouseVerification(self._site, self._reading, patient)
 
     def inventory(self) -> Inventory:
@@ -109,25 +110,7 @@ class ClickHouseEngine:
         return self._verification.verify(task, checks, report)
 
     def isolation_leak(self, task: RestoreTask) -> str:
-        """A user of production must not read the copy, and nothing in the copy may reach outside."""
-        copy = self._site.copy_name(task.short_run)
-        tables = self._site.tables(copy)
-        reaching = [one.name for one in tables if not one.holds_data and one.name not in OWN_TABLES]
-        reaching = [one for one in reaching if not one.startswith(".inner")]
-        if reaching:
-            return f"The copy has tables that read from or write to others: {', '.join(reaching)}."
-        where = self._site.where
-        user = where.outsider or "default"
-        outsider = ClickHouseClient(where.url, user=user, password=where.outsider_password, timeout=where.timeout)
-        for table in tables:
-            try:
-                outsider.value(f"SELECT count() FROM {name(copy)}.{name(table.name)}")
-            except Rejected as refused:
-                if refused.code == "no_entry":
-                    continue
-                return f"Whether the user {user} can read the copy could not be found out: {refused.message}"
-            return f"The user {user} can read {copy}.{table.name}."
-        return ""
+        return readable_by_outsider(self._site, self._site.copy_name(task.short_run))
 
     def copies(self) -> Sequence[Copy]:
         return self._copies.copies()
@@ -156,8 +139,8 @@ class ClickHouseEngine:
     def begin_backup(self, run: str) -> None:
         if self._operations.of(_backup_id(run)) is None:
             self._site.client.change(
-                f"BACKUP DATABASE {name(self._site.live)}{self._site.on_cluster} TO {self._site.place_of(_backup_name(run))}"
-                f" SETTINGS id = {text(_backup_id(run))} ASYNC"
+                f"BACKUP DATABASE {name(self._site.live)}{self._site.on_cluster}"
+                f" TO {self._site.place_of(_backup_name(run))} SETTINGS id = {text(_backup_id(run))} ASYNC"
             )
 
     def look_backup(self, run: str) -> CopyStatus:
@@ -179,19 +162,21 @@ class ClickHouseEngine:
 
     def write_sentinel(self, token: str) -> None:
         """In a table of the bot's own in the live database, which forgets its rows after 90 days."""
-        table = f"{name(self._site.live)}.{name(SENTINEL_TABLE)}"
+        table = table_name(self._site.live, SENTINEL_TABLE)
         self._site.client.change(
             f"CREATE TABLE IF NOT EXISTS {table} (token String, at DateTime64(3, 'UTC'))"
             " ENGINE = MergeTree ORDER BY token TTL toDateTime(at) + INTERVAL 90 DAY"
         )
         at = self._site.now().astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-        self._site.client.change(f"INSERT INTO {table} VALUES ({text(token)}, {text(at)})")
+        row = f"({text(token)}, {text(at)})"
+        self._site.client.change(compose("INSERT INTO <table> VALUES <row>", table=table, row=row))
 
     def read_sentinels(self, task: RestoreTask) -> Mapping[str, datetime]:
         copy = self._site.copy_name(task.short_run)
         if not any(table.name == SENTINEL_TABLE for table in self._site.tables(copy)):
             return {}
-        sql = f"SELECT token, toFloat64(at) AS moment FROM {name(copy)}.{name(SENTINEL_TABLE)}"
+        table = table_name(copy, SENTINEL_TABLE)
+        sql = compose("SELECT token, toFloat64(at) AS moment FROM <table>", table=table)
         return {str(row["token"]): moment_of(row["moment"]) for row in self._site.client.rows(sql)}
 
     def _choose(self, point: RestorePoint) -> Backup:
@@ -229,7 +214,7 @@ class ClickHouseEngine:
 
     def _effect(self, rows: Mapping[str, int], *, drill: bool) -> Iterator[str]:
         count = sum(rows.values())
-        yield f"RESTORE of {len(rows)} tables with {count:,} rows, and the small ones of other engines, beside the live one"
+        yield f"RESTORE of {len(rows)} tables with {count:,} rows, and small ones of other engines, beside the live one"
         if (parts := shards(self._site)) > 1:
             yield f"This is 1 of {parts} shards; the others are not restored."
         if drill:

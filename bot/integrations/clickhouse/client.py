@@ -7,6 +7,7 @@ Interface: https://clickhouse.com/docs/en/interfaces/http
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
@@ -94,6 +95,15 @@ def name(identifier: str) -> str:
 def text(value: str) -> str:
     """A text literal of any characters, quoted: 'orders'."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def compose(statement: str, **parts: str) -> str:
+    """A statement whose places `<part>` are taken by parts, each made of quoted names and texts."""
+    return re.sub(r"<(\w+)>", lambda place: parts[place[1]], statement)
+
+
+def table_name(database: str, table: str) -> str:
+    return f"{name(database)}.{name(table)}"
 
 
 def _bound(value: object) -> str:

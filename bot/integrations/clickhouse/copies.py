@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from bot.core.backup import Copy, CopyState, CopyStatus, RestoreTask
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
-from bot.integrations.clickhouse.client import name, text
+from bot.integrations.clickhouse.client import compose, name, text
 from bot.integrations.clickhouse.operations import Operation, Operations
 from bot.integrations.clickhouse.site import (
     ClickHouseSite,
@@ -113,8 +113,11 @@ class ClickHouseCopies:
 
     def _refuse_filled(self, copy: str) -> None:
         rows = self._site.client.rows(
-            f"SELECT hostName() AS host, count() AS n FROM {self._site.everywhere('system.tables')}"
-            " WHERE database = {copy:String} GROUP BY host HAVING n > 0 ORDER BY host",
+            compose(
+                "SELECT hostName() AS host, count() AS n FROM <tables>"
+                " WHERE database = {copy:String} GROUP BY host HAVING n > 0 ORDER BY host",
+                tables=self._site.everywhere("system.tables"),
+            ),
             {"copy": copy},
         )
         if rows:
@@ -160,7 +163,9 @@ class ClickHouseCopies:
         id_ = f"vakhta-restore-{run}"
         until = self._site.now() + _KILLED_WITHIN
         while (running := self._operations.of(id_)) is not None and not running.ended and not running.cut_off:
-            self._site.client.change(f"KILL QUERY{self._site.on_cluster} WHERE query_id = {text(running.query_id)} ASYNC")
+            self._site.client.change(
+                f"KILL QUERY{self._site.on_cluster} WHERE query_id = {text(running.query_id)} ASYNC"
+            )
             if self._site.now() >= until:
                 message = "Its RESTORE still runs, and did not end within a minute of being told to."
                 raise Rejected(f"{message} Nothing was removed. Try again later.", code="running")

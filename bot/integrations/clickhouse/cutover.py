@@ -10,13 +10,12 @@ print of each table (its rows, and the last block of each partition), by which l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.core.backup import CopyState, CutoverPreview, CutoverState, CutoverStatus, Report, RestoreTask
+from bot.core.backup import CopyState, CopyStatus, CutoverPreview, CutoverState, CutoverStatus, Report, RestoreTask
 from bot.core.errors import Conflict, Rejected
-from bot.integrations.clickhouse.client import name, text
-from bot.integrations.clickhouse.copies import ClickHouseCopies
+from bot.integrations.clickhouse.client import compose, name, table_name, text
 from bot.integrations.clickhouse.replication import unsettled_replicas
 from bot.integrations.clickhouse.site import (
     CUTOVER_TABLE,
@@ -43,13 +42,14 @@ class TablePair:
 class ClickHouseCutover:
     """Implements the cutover of `core.backup.CutoverEngine` for one store."""
 
-    def __init__(self, site: ClickHouseSite, copies: ClickHouseCopies) -> None:
+    def __init__(self, site: ClickHouseSite, look: Callable[[RestoreTask], CopyStatus]) -> None:
+        """`look`: how a copy stands."""
         self._site = site
-        self._copies = copies
+        self._look_at = look
 
     def preview(self, task: RestoreTask) -> CutoverPreview:
         copy = self._site.copy_name(task.short_run)
-        status = self._copies.look(task)
+        status = self._look_at(task)
         label = read_label(self._site.comment_of(copy))
         if label is not None and label.cutover:
             raise Rejected(f"{copy} was swapped with the live one already. Nothing was done.", code="is_live")
@@ -179,7 +179,9 @@ class ClickHouseCutover:
             )
         many = [row for row in self._replicated() if int(str(row["total_replicas"])) > 1]
         if many and not self._site.where.cluster:
-            message = f"{many[0]['table']} has {many[0]['total_replicas']} replicas, and an exchange changes one server."
+            message = (
+                f"{many[0]['table']} has {many[0]['total_replicas']} replicas, and an exchange changes one server."
+            )
             raise Rejected(f"{message} Nothing was done. Set `cluster`, so that all are changed.", code="replicas")
 
     def _replicated(self) -> Sequence[Mapping[str, object]]:
@@ -188,9 +190,12 @@ class ClickHouseCutover:
 
     def _writers(self) -> Iterator[str]:
         rows = self._site.client.rows(
-            f"SELECT user, count() AS n FROM {self._site.everywhere('system.processes')}"
-            " WHERE query_kind IN ('Insert', 'AsyncInsertFlush') AND (current_database = {live:String}"
-            " OR position(query, {live:String}) > 0) GROUP BY user ORDER BY user",
+            compose(
+                "SELECT user, count() AS n FROM <processes>"
+                " WHERE query_kind IN ('Insert', 'AsyncInsertFlush') AND (current_database = {live:String}"
+                " OR position(query, {live:String}) > 0) GROUP BY user ORDER BY user",
+                processes=self._site.everywhere("system.processes"),
+            ),
             {"live": self._site.live},
         )
         for row in rows:
@@ -209,7 +214,7 @@ class ClickHouseCutover:
 
     def _note_pairs(self, task: RestoreTask, copy: str, cutover_run: str) -> Sequence[TablePair]:
         """Write down which table is whose, before anything is exchanged."""
-        if self._copies.look(task).state is not CopyState.RESTORED:
+        if self._look_at(task).state is not CopyState.RESTORED:
             raise Conflict("The copy is not complete any more. Nothing was done.")
         live, ours = self._tables(self._site.live), self._tables(copy)
         prints, prints_of_copy = self._prints(self._site.live), self._prints(copy)
@@ -254,21 +259,21 @@ class ClickHouseCutover:
 
     def _insert(self, copy: str, rows: Sequence[tuple[str, ...]]) -> None:
         values = ", ".join("(" + ", ".join(text(field) for field in row) + ")" for row in rows)
-        self._site.client.change(f"INSERT INTO {name(copy)}.{name(CUTOVER_TABLE)} VALUES {values}")
+        table = table_name(copy, CUTOVER_TABLE)
+        self._site.client.change(compose("INSERT INTO <table> VALUES <values>", table=table, values=values))
 
     def _label(self, copy: str, cutover_run: str) -> None:
         label = read_label(self._site.comment_of(copy))
         if label is None:
             raise Conflict(f"The database {copy} is not ours any more.")
         comment = replace(label, cutover=cutover_run).written()
-        self._site.client.change(
-            f"ALTER DATABASE {name(copy)}{self._site.on_cluster} MODIFY COMMENT {text(comment)}"
-        )
+        self._site.client.change(f"ALTER DATABASE {name(copy)}{self._site.on_cluster} MODIFY COMMENT {text(comment)}")
 
     def _noted(self, copy: str, cutover_run: str) -> Sequence[Mapping[str, object]]:
         if not any(table.name == CUTOVER_TABLE for table in self._site.tables(copy)):
             return []
-        sql = f"SELECT * FROM {name(copy)}.{name(CUTOVER_TABLE)} WHERE run = {{run:String}} ORDER BY table"
+        table = table_name(copy, CUTOVER_TABLE)
+        sql = compose("SELECT * FROM <table> WHERE run = {run:String} ORDER BY table", table=table)
         return self._site.client.rows(sql, {"run": cutover_run})
 
     def _pairs(self, copy: str, cutover_run: str) -> Sequence[TablePair]:

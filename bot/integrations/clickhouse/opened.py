@@ -67,9 +67,7 @@ class BackupReading:
         made = f"{_PREFIX}{int(self._site.now().timestamp())}_{secrets.token_hex(4)}"
         place = self._site.place_of(backup)
         try:
-            self._site.client.change(
-                f"CREATE DATABASE {name(made)} ENGINE = Backup({text(self._site.live)}, {place})"
-            )
+            self._site.client.change(f"CREATE DATABASE {name(made)} ENGINE = Backup({text(self._site.live)}, {place})")
         except Rejected as refused:
             if refused.code in _BROKEN:
                 raise BackupBroken(_reason(refused.message)) from None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.integrations.clickhouse.client import Row
+from bot.integrations.clickhouse.client import Row, compose
 from bot.integrations.clickhouse.site import ClickHouseSite, first_line, moment_of, number_of
 
 _ENDED = ("BACKUP_CREATED", "BACKUP_FAILED", "BACKUP_CANCELLED", "RESTORED", "RESTORE_FAILED", "RESTORE_CANCELLED")
@@ -71,10 +71,13 @@ class Operations:
         return sorted(known.values(), key=lambda one: one.start, reverse=True)
 
     def _rows(self, table: str, condition: str, values: dict[str, object]) -> Sequence[Operation]:
-        sql = (
+        sql = compose(
             "SELECT id, name, base_backup_name, query_id, toString(status) AS state, error,"
             " toFloat64(start_time) AS began, toFloat64(end_time) AS stopped, total_size, bytes_read"
-            f" FROM {self._site.everywhere(table)} WHERE {condition} ORDER BY start_time DESC LIMIT {_MOST}"
+            " FROM <table> WHERE <condition> ORDER BY start_time DESC LIMIT <most>",
+            table=self._site.everywhere(table),
+            condition=condition,
+            most=str(_MOST),
         )
         return [_operation(row) for row in self._site.client.rows(sql, values)]
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.integrations.clickhouse.client import Row
+from bot.integrations.clickhouse.client import Row, compose
 from bot.integrations.clickhouse.site import ClickHouseSite, number_of
 
 
 def unsettled_replicas(site: ClickHouseSite, database: str) -> Sequence[str]:
     """A sentence for each replica of a table that lags, is read-only or has stopped reading; none when all stand."""
     rows = site.client.rows(
-        "SELECT hostName() AS host, table, is_readonly, absolute_delay, queue_size, log_pointer, log_max_index"
-        f" FROM {site.everywhere('system.replicas')} WHERE database = {{database:String}} ORDER BY table, host",
+        compose(
+            "SELECT hostName() AS host, table, is_readonly, absolute_delay, queue_size, log_pointer, log_max_index"
+            " FROM <replicas> WHERE database = {database:String} ORDER BY table, host",
+            replicas=site.everywhere("system.replicas"),
+        ),
         {"database": database},
     )
     return [f"{row['table']} on {row['host']} {why}" for row in rows if (why := _trouble(row))]

@@ -87,7 +87,7 @@ class ClickHouseSite:
         return f"File({text(f'{folder}/{path}')})"
 
     def backup_in(self, shown: str) -> str | None:
-        """The backup whose destination the server shows so (`Disk('backups', 'orders/1')`); None for another store's."""
+        """The backup whose destination is shown so: `Disk('backups', 'orders/1')`; None for another store's."""
         call = _CALL.fullmatch(shown.strip())
         if call is None:
             return None

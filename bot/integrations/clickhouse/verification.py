@@ -13,9 +13,9 @@ from datetime import datetime
 from functools import partial
 
 from bot.core.backup import Check, CheckResult, Report, RestoreTask
-from bot.core.backup_checks import judge_check, unanswered_check
+from bot.core.backup_checks import run_check
 from bot.core.errors import OutcomeUnknown, Rejected
-from bot.integrations.clickhouse.client import ClickHouseClient, name, text
+from bot.integrations.clickhouse.client import ClickHouseClient, compose, table_name
 from bot.integrations.clickhouse.copies import rows_expected
 from bot.integrations.clickhouse.opened import BackupBroken, BackupReading
 from bot.integrations.clickhouse.replication import shards, unsettled_replicas
@@ -26,8 +26,10 @@ _SUMMED_ROWS = 50_000_000
 
 
 class ClickHouseVerification:
-    def __init__(self, site: ClickHouseSite, reading: BackupReading, patient: ClickHouseClient) -> None:
-        """`patient`: a client that waits for long statements."""
+    """Of the copies of one store."""
+
+    def __init__(self, site: ClickHouseSite, reading: BackupReading | None, patient: ClickHouseClient) -> None:
+        """`reading`: None where backups cannot be opened; `patient`: a client that waits for long statements."""
         self._site = site
         self._reading = reading
         self._patient = patient
@@ -41,8 +43,9 @@ class ClickHouseVerification:
         for number, table in enumerate(tables, 1):
             report(f"checking table {number} of {len(tables)}: {table.name}")
             results.append(_tried(f"CHECK TABLE {table.name}", partial(self._check_parts, copy, table)))
-        report("comparing checksums with the backup")
-        results += self._checksums(task, copy, tables)
+        if self._reading is not None:
+            report("comparing checksums with the backup")
+            results += self._checksums(task, copy, tables, self._reading)
         results.append(_tried("replicas", partial(self._replicas, copy)))
         results += self._same_everywhere(copy, tables)
         results += [self._asked(check, copy, _moment(task)) for check in checks]
@@ -59,7 +62,7 @@ class ClickHouseVerification:
             yield _tried(f"rows of {table.name}", partial(self._count, copy, table, expected))
 
     def _count(self, copy: str, table: ClickHouseTable, expected: Mapping[str, int]) -> CheckResult:
-        got = int(self._ask(f"SELECT count() FROM {name(copy)}.{name(table.name)}"))
+        got = int(self._patient.value(compose("SELECT count() FROM <table>", table=table_name(copy, table.name))))
         called = f"rows of {table.name}"
         if table.name in expected:
             wanted = expected[table.name]
@@ -67,11 +70,12 @@ class ClickHouseVerification:
         live = {one.name for one in self._site.tables(self._site.live)}
         if table.name not in live:
             return CheckResult(name=called, expected="any (the live one has no such table)", got=str(got), ok=True)
-        rows = int(self._ask(f"SELECT count() FROM {name(self._site.live)}.{name(table.name)}"))
+        theirs = table_name(self._site.live, table.name)
+        rows = int(self._patient.value(compose("SELECT count() FROM <table>", table=theirs)))
         return CheckResult(name=called, expected=f"some of {rows} (live)", got=str(got), ok=got > 0 or rows == 0)
 
     def _check_parts(self, copy: str, table: ClickHouseTable) -> CheckResult:
-        sql = f"CHECK TABLE {name(copy)}.{name(table.name)} SETTINGS check_query_single_value_result = 0"
+        sql = f"CHECK TABLE {table_name(copy, table.name)} SETTINGS check_query_single_value_result = 0"
         try:
             rows = self._patient.rows(sql)
         except Rejected as refused:
@@ -82,15 +86,16 @@ class ClickHouseVerification:
         got = "; ".join(bad[:3]) or f"{len(rows)} parts without damage"
         return CheckResult(name=f"CHECK TABLE {table.name}", expected="no damage", got=got, ok=not bad)
 
-    def _checksums(self, task: RestoreTask, copy: str, tables: Sequence[ClickHouseTable]) -> Sequence[CheckResult]:
+    def _checksums(
+        self, task: RestoreTask, copy: str, tables: Sequence[ClickHouseTable], reading: BackupReading
+    ) -> Sequence[CheckResult]:
         """The sum of the hashes of all rows, here and in the backup itself."""
         known = rows_expected(task)
         summed = [one for one in tables if one.is_merge_tree and one.name in known and known[one.name] <= _SUMMED_ROWS]
         try:
-            with self._reading.open(task.point.backup_id) as backup:
+            with reading.open(task.point.backup_id) as backup:
                 return [
-                    _tried(f"checksum of {one.name}", partial(self._checksum, copy, backup, one.name))
-                    for one in summed
+                    _tried(f"checksum of {one.name}", partial(self._checksum, copy, backup, one.name)) for one in summed
                 ]
         except (BackupBroken, Rejected, OutcomeUnknown) as error:
             why = f"the backup could not be opened: {error}"
@@ -98,7 +103,9 @@ class ClickHouseVerification:
 
     def _checksum(self, copy: str, backup: str, table: str) -> CheckResult:
         got, wanted = (
-            self._ask(f"SELECT toString(sum(cityHash64(*))) FROM {name(database)}.{name(table)}")
+            self._patient.value(
+                compose("SELECT toString(sum(cityHash64(*))) FROM <table>", table=table_name(database, table))
+            )
             for database in (copy, backup)
         )
         return CheckResult(name=f"checksum of {table}", expected=f"{wanted} (backup)", got=got, ok=got == wanted)
@@ -117,9 +124,13 @@ class ClickHouseVerification:
                 yield _tried(f"{table.name} on all replicas", partial(self._counted_on_all, copy, table))
 
     def _counted_on_all(self, copy: str, table: ClickHouseTable) -> CheckResult:
-        place = f"clusterAllReplicas({text(self._site.where.cluster or '')}, {name(copy)}.{name(table.name)})"
-        sql = f"SELECT hostName() AS host, _shard_num AS shard, count() AS n FROM {place} GROUP BY host, shard ORDER BY host"
-        rows = self._patient.rows(sql)
+        rows = self._patient.rows(
+            compose(
+                "SELECT hostName() AS host, _shard_num AS shard, count() AS n FROM <table>"
+                " GROUP BY host, shard ORDER BY host",
+                table=self._site.everywhere(table_name(copy, table.name)),
+            )
+        )
         counts: dict[str, set[str]] = {}
         for row in rows:
             counts.setdefault(str(row["shard"]), set()).add(str(row["n"]))
@@ -128,15 +139,12 @@ class ClickHouseVerification:
         return CheckResult(name=f"{table.name} on all replicas", expected="the same count", got=got, ok=ok)
 
     def _asked(self, check: Check, copy: str, data_at: datetime | None) -> CheckResult:
-        try:
-            got = self._patient.value(check.query, database=copy)
-            live = self._patient.value(check.query, database=self._site.live) if check.like_live else ""
-        except Rejected as refused:
-            return unanswered_check(check, refused.message)
-        return judge_check(check, got, live=live, data_at=data_at)
-
-    def _ask(self, sql: str) -> str:
-        return self._patient.value(sql)
+        return run_check(
+            check,
+            lambda query: self._patient.value(query, database=copy),
+            ask_live=lambda query: self._patient.value(query, database=self._site.live),
+            data_at=data_at,
+        )
 
 
 def _scope(count: int) -> CheckResult:

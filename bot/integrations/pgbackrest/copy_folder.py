@@ -158,7 +158,9 @@ def copies_in(folder: Path) -> Iterator[tuple[CopyFolder, Label]]:
     try:
         entries = sorted(folder.iterdir()) if folder.exists() else []
     except OSError as error:
-        raise Rejected(f"The folder of the copies, {folder}, cannot be read: {error.strerror}.", code="folder") from None
+        raise Rejected(
+            f"The folder of the copies, {folder}, cannot be read: {error.strerror}.", code="folder"
+        ) from None
     for path in entries:
         one = CopyFolder(path)
         label = one.label() if not path.name.startswith(".") else None

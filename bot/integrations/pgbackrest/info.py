@@ -99,9 +99,7 @@ def damaged_files(output: bytes, name: str) -> int | None:
 
 
 def _absent() -> Stanza:
-    return Stanza(
-        code=1, message="", backups=(), clusters={}, newest_cluster=None, running=False, progress=None
-    )
+    return Stanza(code=1, message="", backups=(), clusters={}, newest_cluster=None, running=False, progress=None)
 
 
 def _stanza(given: Mapping[str, Any], repo: int) -> Stanza:  # Any: JSON

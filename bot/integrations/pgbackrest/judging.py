@@ -1,7 +1,8 @@
 """Which backups of a stanza can be restored from, up to when, and why not. Pure: it is given what was read.
 
 Usable: the stanza is ok, the backup's folder and those of all that it refers to exist, and the WAL from its start to
-its stop is archived. What follows its stop decides how far a restore to a time can go.
+its stop is archived. What follows its stop decides how far a restore to a time can go. Archiving that fails blocks no
+restore of what there is, so it is a gap and no blocker.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from functools import cached_property
 
 from bot.core.backup import Backup, Continuity, Inventory, Window
 from bot.integrations.pgbackrest.info import NO_BACKUPS, ListedBackup, Stanza
-from bot.integrations.pgbackrest.primary import PrimaryFacts
-from bot.integrations.pgbackrest.wal import Archive, Gap
+from bot.integrations.pgbackrest.wal import Gap, WalArchive
+from bot.integrations.postgres.primary import PrimaryFacts
 from bot.lib.text import spell_moment
 
 
@@ -23,10 +24,11 @@ class Findings:
     """Everything that was read. `primary` None: there is none in the settings, or it did not answer."""
 
     stanza: Stanza
-    archive: Archive
+    archive: WalArchive
     folders: frozenset[str]
     primary: PrimaryFacts | None = None
     damaged: Mapping[str, int | None] = field(default_factory=dict)  #: label -> damaged files, of those with errors
+    expiries: Mapping[str, datetime] = field(default_factory=dict)  #: label -> when it may be deleted, where known
 
     def listed(self, label: str) -> ListedBackup | None:
         return next((one for one in self.stanza.backups if one.label == label), None)
@@ -38,14 +40,17 @@ class Findings:
             return "its folder is missing in the repository, though it is listed"
         if missing:
             return f"it needs {', '.join(missing)}, which is missing in the repository"
+        if backup.cluster != self.stanza.newest_cluster:
+            return "it is of the cluster before an upgrade; restore it by hand, with the PostgreSQL of that time"
+        return self._wal_problem(backup)
+
+    def _wal_problem(self, backup: ListedBackup) -> str:
         if not backup.wal_start or not backup.wal_stop:
             return "it was made without archiving of WAL, so whether it is consistent is unknown"
         if not self.archive.is_on_path(backup.wal_start):
             return "the live timeline does not descend from it"
         gaps = self.archive.gaps(backup.wal_start, backup.wal_stop)
-        if gaps:
-            return f"WAL that it needs is missing from the archive: {spell_gaps(gaps)}"
-        return ""
+        return f"WAL that it needs is missing from the archive: {spell_gaps(gaps)}" if gaps else ""
 
     def damage(self, backup: ListedBackup) -> str:
         if not backup.error:
@@ -128,6 +133,7 @@ def _backup(listed: ListedBackup, found: Findings) -> Backup:
         problem=found.problem(listed),
         damage=found.damage(listed),
         kind=listed.kind,
+        expires_at=found.expiries.get(listed.label),
     )
 
 
@@ -159,6 +165,10 @@ def _archiving_gap(found: Findings) -> str:
     primary = found.primary
     if primary is None or primary.standby:
         return ""
+    if primary.archive_mode == "off":
+        return "nothing is archived: archive_mode is off on the live server; set it to on and restart it"
+    if not primary.archives:
+        return "nothing is archived: archive_command is empty on the live server; set it"
     if found.lost_by_primary:
         return f"LOST {found.lost_by_primary}: the live server has archived it, and the archive does not have it"
     if primary.failing:
@@ -180,14 +190,11 @@ def _blockers(found: Findings) -> list[str]:
         return blockers
     if primary.standby:
         blockers.append("The address of the live primary leads to a standby; set url to the primary's.")
-    if primary.archive_mode == "off":
-        blockers.append("archive_mode is off on the live server, so no WAL is archived. Set it to on, and restart it.")
-    elif not primary.archives:
-        blockers.append("archive_command of the live server is empty, so no WAL is archived. Set it.")
     if current and current.system_identifier != primary.system_identifier:
         blockers.append(
             f"The stanza holds the cluster {current.system_identifier}, and the live server is"
-            f" {primary.system_identifier}: it is another stanza's. Correct stanza or url."
+            f" {primary.system_identifier}: another cluster. Correct"
+            " stanza or url; if the live server was made anew and is to be restored, leave url out."
         )
     elif current and _major(current.version) != str(primary.version):
         blockers.append(

@@ -22,11 +22,11 @@ _BEFORE = "requested recovery stop point is before consistent recovery point"
 
 def failure_in(log: str) -> str:
     """Why the server ended, in words; "" when its log does not say."""
-    found = _LEVELS.findall(log)
-    if not found:
+    said = [message.strip() for _, message in _LEVELS.findall(log)]
+    # What is said to connections that come too early is no reason.
+    reasons = [message for message in said if not message.startswith("the database system is")]
+    if not reasons:
         return ""
-    text = found[-1][1].strip()
-    fatal = next((message for _, message in found if not message.startswith("the database system is")), text)
     if _NOT_REACHED in log:
         last = _LAST.findall(log)
         until = f" The last transaction in it is of {last[-1].strip()}." if last else ""
@@ -44,7 +44,7 @@ def failure_in(log: str) -> str:
         return "the newest timeline does not descend from this backup; restore from a newer backup"
     if _BEFORE in log:
         return "the moment that was asked for is before the end of the backup; ask for a later one"
-    return f"PostgreSQL says: {fatal}"
+    return f"PostgreSQL says: {reasons[0]}"
 
 
 def progress_in(log: str) -> str:

@@ -16,10 +16,10 @@ from bot.core.errors import OutcomeUnknown, Rejected
 from bot.core.programs import Ended, Program, Programs
 from bot.integrations.pgbackrest.info import Stanza, damaged_files, stanza_of
 from bot.integrations.pgbackrest.settings import PgBackRestSettings
-from bot.integrations.pgbackrest.wal import Archive, archive_of, history_files
+from bot.integrations.pgbackrest.wal import WalArchive, archive_of, history_files
 from bot.lib.text import spell_duration
 
-_READ_LIMIT = timedelta(minutes=2)
+_READ_LIMIT = timedelta(minutes=5)
 #: A restore or a backup that takes longer than this is ended.
 LONGEST = timedelta(hours=48)
 #: A line of a listing is some 120 bytes: 500,000 segments, 8 TB of WAL.
@@ -56,10 +56,10 @@ class Repository:
         """How many files of that backup have pages with wrong checksums; None when it is not said."""
         return damaged_files(self._read("info", f"--set={label}", "--output=json"), self._where.stanza)
 
-    def archive(self, archive_id: str, *, segment_size: int | None) -> Archive:
+    def archive(self, archive_id: str, *, segment_size: int | None) -> WalArchive:
         """Every segment that is archived, by listing the repository."""
         if not archive_id:
-            return Archive()
+            return WalArchive()
         place = f"archive/{self._where.stanza}/{archive_id}"
         files = {path: _moment(facts.get("time")) for path, facts in self._list(place, recurse=True).items()}
         histories = {
@@ -76,7 +76,8 @@ class Repository:
     def files(self, label: str) -> Mapping[str, int]:
         """Path -> bytes of all files of that backup's folder."""
         listed = self._list(f"backup/{self._where.stanza}/{label}", recurse=True)
-        return {path: facts.get("size", 0) for path, facts in listed.items() if facts.get("type") == "file"}
+        sizes = {path: facts.get("size") for path, facts in listed.items() if facts.get("type") == "file"}
+        return {path: size if isinstance(size, int) else 0 for path, size in sizes.items()}
 
     def manifest(self, label: str) -> str | None:
         """The text of its manifest; None when it is too large to be compared."""
@@ -92,7 +93,9 @@ class Repository:
         return self._program(key, "restore", options, LONGEST)
 
     def backup(self, run: str, kind: str) -> Program:
-        return self._program(f"backup-{run}", "backup", (f"--type={kind}", f"--annotation={RUN_ANNOTATION}={run}"), LONGEST)
+        return self._program(
+            f"backup-{run}", "backup", (f"--type={kind}", f"--annotation={RUN_ANNOTATION}={run}"), LONGEST
+        )
 
     def _list(self, place: str, *, recurse: bool) -> Mapping[str, Mapping[str, object]]:
         options = ["--output=json", *(["--recurse"] if recurse else [])]
@@ -128,22 +131,37 @@ class Repository:
         self, key: str, command: str, words: Iterable[str], limit: timedelta, most: int = 16 * 1024 * 1024
     ) -> Program:
         where = self._where
-        named = {"stanza": where.stanza, "log-level-console": "off", "log-level-stderr": "error", **where.options}
+        named = {"stanza": where.stanza, "log-level-console": "off", "log-level-stderr": "error"}
         if where.config:
             named["config"] = where.config
-        # Which repository: of all commands but `backup`, and there the stanza's own choice is overruled as well.
         named["repo"] = str(where.repo)
-        if command not in ("backup",):
+        if command != "backup":
             named["log-level-file"] = "off"
         options = [f"--{name}={value}" for name, value in sorted(named.items())]
         flags = [word for word in words if word.startswith("--")]
         places = [word for word in words if not word.startswith("--")]
-        secrets = {
-            f"PGBACKREST_{name.upper().replace('-', '_')}": secret.get_secret_value()
-            for name, secret in where.secrets.items()
-        }
         argv = [where.program, *options, *flags, command, *places]
-        return Program(key=key, argv=argv, secrets=secrets, time_limit=limit, output_limit=most)
+        return Program(
+            key=key,
+            argv=argv,
+            environment=environment_of(where),
+            secrets=secrets_of(where),
+            time_limit=limit,
+            output_limit=most,
+        )
+
+
+def environment_of(where: PgBackRestSettings) -> Mapping[str, str]:
+    """Options as environment variables: of these, a command ignores what is not its own; of arguments it refuses it."""
+    return {_variable(name): value for name, value in where.options.items()}
+
+
+def secrets_of(where: PgBackRestSettings) -> Mapping[str, str]:
+    return {_variable(name): secret.get_secret_value() for name, secret in where.secrets.items()}
+
+
+def _variable(option: str) -> str:
+    return f"PGBACKREST_{option.upper().replace('-', '_')}"
 
 
 def explain(ended: Ended) -> str:

@@ -15,6 +15,7 @@ _OWN_OPTIONS = re.compile(
     r"stanza|config|repo|set|type|delta|force|target.*|archive-mode|tablespace-map.*|link-.*|db-.*|recovery-option"
     r"|lock-path|log-level-.*|output|pg\d+-path|annotation"
 )
+_LOWEST_PORT, _HIGHEST_PORT = 1024, 65535
 _OPTION = re.compile(r"[a-z][a-z0-9-]*")
 #: Parameters that keep a copy apart from its source; the engine sets them.
 _OWN_PARAMETERS = re.compile(
@@ -72,11 +73,13 @@ class PgBackRestSettings(Section):
         parameters = given.get("parameters")
         for name in parameters if isinstance(parameters, Mapping) else ():
             if _OWN_PARAMETERS.fullmatch(str(name).lower()):
-                yield ("parameters", str(name)), "keeps a copy apart from its source and is set by the bot; leave it out"
+                yield (
+                    ("parameters", str(name)),
+                    "keeps a copy apart from its source and is set by the bot; leave it out",
+                )
             elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", str(name)):
                 yield ("parameters", str(name)), "must be the name of a parameter of PostgreSQL"
         ports = given.get("ports")
-        if isinstance(ports, list) and len(ports) == 2 and all(isinstance(one, int) for one in ports):
-            first, last = ports
-            if not 1024 <= first <= last <= 65535:
+        match ports:
+            case [int(first), int(last)] if not _LOWEST_PORT <= first <= last <= _HIGHEST_PORT:
                 yield ("ports",), "must be two ports of 1024 to 65535, the lower one first"

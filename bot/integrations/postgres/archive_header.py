@@ -8,14 +8,14 @@ From ReadHead in src/bin/pg_dump/pg_backup_archiver.c of PostgreSQL 9.6 to 18.
 from __future__ import annotations
 
 import io
-import tarfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 _MAGIC = b"PGDMP"
-_ENOUGH = 8192
+ENOUGH = 8192
+#: What pg_dump -Ft puts first, behind a block of tar.
+_FIRST_IN_TAR, _TAR_BLOCK = b"toc.dat\0", 512
 #: The versions of the format from which on a field is there.
 _COMPRESSION_BYTE, _VERSIONS, _OLDEST = (1, 15), (1, 10), (1, 10)
 _FORMATS = {1: "custom", 3: "tar", 5: "directory"}
@@ -41,27 +41,19 @@ def read_header(path: Path) -> ArchiveHeader:
     """Of a file, or of a folder that pg_dump -Fd wrote. Raises `NotAnArchive`, `OSError`."""
     if path.is_dir():
         with (path / "toc.dat").open("rb") as contents:
-            return _parse(contents.read(_ENOUGH), "directory")
+            return _parse(contents.read(ENOUGH), "directory")
     with path.open("rb") as file:
-        begin = file.read(_ENOUGH)
-        if not begin:
-            raise NotAnArchive("is empty")
-        if begin.startswith(_MAGIC):
-            return _parse(begin, "custom")
-        file.seek(0)
-        return _parse(_toc_of_tar(file), "tar")
+        return header_of(file.read(ENOUGH))
 
 
-def _toc_of_tar(file: IO[bytes]) -> bytes:
-    """pg_dump -Ft puts toc.dat first."""
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            first = tar.next()
-            inside = tar.extractfile(first) if first is not None and first.name == "toc.dat" else None
-            if inside is not None:
-                return inside.read(_ENOUGH)
-    except tarfile.TarError:
-        pass
+def header_of(begin: bytes) -> ArchiveHeader:
+    """`begin`: the first bytes of a file, `ENOUGH` of them where it has so many. Raises `NotAnArchive`."""
+    if not begin:
+        raise NotAnArchive("is empty")
+    if begin.startswith(_MAGIC):
+        return _parse(begin, "custom")
+    if begin.startswith(_FIRST_IN_TAR) and begin[257:262] == b"ustar":
+        return _parse(begin[_TAR_BLOCK:], "tar")
     raise NotAnArchive("is no archive of pg_dump -Fc, -Fd or -Ft")
 
 

@@ -1,4 +1,4 @@
-"""Archives of pg_dump in a folder: which there are, and which can be read to their end.
+"""Archives of pg_dump: which there are, and which can be read to their end.
 
 The trap: a truncated archive still lists without an error, so nothing counts but reading it fully, once for each
 archive as it stands (name, size, time of the last change). And an archive does not name the time zone of its own date.
@@ -6,9 +6,8 @@ archive as it stands (name, size, time of the last change). And an archive does 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,7 +15,8 @@ from zoneinfo import ZoneInfo
 from bot.core.backup import Backup, EngineParts
 from bot.core.errors import Rejected
 from bot.core.programs import Program
-from bot.integrations.postgres.archive_header import ArchiveHeader, NotAnArchive, read_header
+from bot.integrations.postgres.archive_header import ArchiveHeader, NotAnArchive
+from bot.integrations.postgres.archive_sources import Archive, ArchiveSource, BucketSource, FolderSource, stand_of
 from bot.integrations.postgres.client_programs import ClientPrograms, major_of
 from bot.integrations.postgres.settings import PostgresBackupSettings
 
@@ -32,21 +32,6 @@ _READING = "it is being read for the first time; there is no verdict yet"
 UNREAD = "listed, and not read to its end: only the newest archives are"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Archive:
-    """One archive as it stands. `identity` changes whenever its bytes may have."""
-
-    name: str
-    path: Path
-    size: int
-    modified_at: datetime
-    identity: str
-
-    @property
-    def read_key(self) -> str:
-        return f"read-{hashlib.sha256(self.identity.encode()).hexdigest()[:24]}"
-
-
 class Archives:
     """Safe to share between threads: a verdict is computed twice at most."""
 
@@ -57,17 +42,15 @@ class Archives:
         self._zone = ZoneInfo(where.time_zone)
         #: What reading an archive to its end found, by its identity: "" for a good one.
         self._verdicts: dict[str, str] = {}
+        self._unfetched: dict[str, str] = {}  #: why there is no verdict
+        folder = Path(where.folder)
+        self.source: ArchiveSource = (
+            BucketSource(where.bucket, folder, where.files) if where.bucket else FolderSource(folder, where.files)
+        )
 
     def list_all(self) -> list[Archive]:
         """The last changed first. Raises `Rejected`."""
-        folder = Path(self._where.folder)
-        try:
-            found = [self._stand(path) for path in folder.glob(self._where.files) if not path.name.startswith(".")]
-        except OSError as error:
-            raise _unreadable(folder, error) from None
-        if not folder.is_dir():
-            raise _unreadable(folder, FileNotFoundError(2, "No such folder"))
-        return sorted(filter(None, found), key=lambda one: (one.modified_at, one.name), reverse=True)
+        return sorted(self.source.list_all(), key=lambda one: (one.modified_at, one.name), reverse=True)
 
     def get(self, name: str) -> Archive | None:
         return next((one for one in self.list_all() if one.name == name), None)
@@ -86,7 +69,7 @@ class Archives:
         self._forget(archives)
         if any(one.problem == _READING for one in found) and not any(one.usable and not one.damage for one in found):
             raise Rejected(
-                f"The archives in {self._where.folder} are being read for the first time. Nothing is known of them "
+                f"The archives in {self._where.place} are being read for the first time. Nothing is known of them "
                 "yet; ask again in a few minutes.",
                 code="reading",
             )
@@ -101,42 +84,37 @@ class Archives:
         verdict = self._verdicts.get(archive.identity)
         return replace(backup, problem=_READING if verdict is None else verdict)
 
+    def read_problem(self, path: Path) -> str | None:
+        """What reading that file to its end found, "" for a good one; None while it is read."""
+        archive = stand_of(path)
+        return "it is gone" if archive is None else self._progress(archive, path)
+
+    def publish(self, part: Path, name: str) -> None:
+        """A file that was read to its end gets its name. Raises `Rejected`."""
+        self.source.publish(part, name)
+
+    def verdict(self, archive: Archive) -> str | None:
+        """What reading it to its end found, "" for a good one; None when that is not known yet."""
+        self._read([archive])
+        return self._verdicts.get(archive.identity)
+
     def header(self, archive: Archive) -> ArchiveHeader:
         """Raises `Rejected`."""
         try:
-            return read_header(archive.path)
+            return self.source.header(archive)
         except (NotAnArchive, OSError) as error:
-            raise Rejected(f"{archive.path} cannot be read: {_why(error)}. Nothing was done.") from None
+            raise Rejected(f"{archive.name} cannot be read: {_why(error)}. Nothing was done.") from None
 
     def data_at(self, header: ArchiveHeader) -> datetime:
         """When the dump began: its data is not older, and nothing newer counts as saved."""
         return header.begun.replace(tzinfo=self._zone).astimezone(UTC)
-
-    def _stand(self, path: Path) -> Archive | None:
-        """None for what went away meanwhile, or is no archive by its kind."""
-        try:
-            stat = path.stat()
-            stats = [one.stat() for one in path.iterdir()] if path.is_dir() else [stat]
-        except OSError:
-            return None
-        if not stats:
-            stats = [stat]
-        changed = max(one.st_mtime_ns for one in (stat, *stats))
-        size = sum(one.st_size for one in stats)
-        return Archive(
-            name=path.name,
-            path=path,
-            size=0 if path.is_dir() and stats == [stat] else size,
-            modified_at=datetime.fromtimestamp(changed / 1e9, UTC),
-            identity=f"{path} {size} {changed}",
-        )
 
     def _judge_header(self, archive: Archive) -> Backup | None:
         """What can be said without reading it to its end; None when it is of another database."""
         rests = self._parts.now() - archive.modified_at >= RESTS_AFTER or archive.identity in self._verdicts
         writing = "" if rests else "it may still be written: it changed within the last minute"
         try:
-            header = read_header(archive.path)
+            header = self.source.header(archive)
         except (NotAnArchive, OSError) as error:
             return _backup(archive, archive.modified_at, writing or f"it {_why(error)}", rests=rests)
         if header.database != self._where.database:
@@ -160,17 +138,17 @@ class Archives:
         if not backup.usable:
             return backup
         verdict = self._verdicts.get(archive.identity)
-        if verdict is None:
-            unread = place >= self._where.read
-            return replace(backup, damage=UNREAD) if unread else replace(backup, problem=_READING)
-        return replace(backup, problem=verdict)
+        if verdict is None and place >= self._where.read:
+            return replace(backup, damage=UNREAD)
+        return replace(backup, problem=self._unfetched.get(archive.identity, _READING) if verdict is None else verdict)
 
     def _read(self, archives: Sequence[Archive]) -> None:
         """One after the other, as far as the patience reaches; what is begun goes on."""
         until = self._parts.now() + _PATIENCE
         for archive in archives:
-            while archive.identity not in self._verdicts:
-                verdict = self._progress(archive)
+            self._unfetched.pop(archive.identity, None)
+            while archive.identity not in self._verdicts and archive.identity not in self._unfetched:
+                verdict = self._read_on(archive)
                 if verdict is not None:
                     self._verdicts[archive.identity] = verdict
                 elif self._parts.now() >= until:
@@ -178,13 +156,21 @@ class Archives:
                 else:
                     self._parts.pause(_POLL_EVERY)
 
-    def _progress(self, archive: Archive) -> str | None:
-        """What reading it found; None while it goes on."""
+    def _read_on(self, archive: Archive) -> str | None:
+        """What reading it found; None while it is fetched or read, or when it could not be fetched this time."""
+        try:
+            path = self.source.path(archive)
+        except Rejected as refused:
+            self._unfetched[archive.identity] = f"there is no verdict, since it was not fetched: {refused.message}"
+            return None
+        return None if path is None else self._progress(archive, path)
+
+    def _progress(self, archive: Archive, path: Path) -> str | None:
         programs = self._client.programs
         try:
             ended = programs.poll(archive.read_key)
         except LookupError:
-            argv = (self._client.path("pg_restore"), "-f", "/dev/null", str(archive.path))
+            argv = (self._client.path("pg_restore"), "-f", "/dev/null", str(path))
             programs.start(Program(key=archive.read_key, argv=argv, time_limit=_READ_WITHIN))
             return None
         if ended is None:
@@ -208,10 +194,6 @@ def tables_in(listing: str) -> Iterator[tuple[str, str]]:
             yield words[4], words[5]
 
 
-def facts_of(archive: Archive) -> Mapping[str, str]:
-    return {"archive": archive.identity}
-
-
 def _backup(archive: Archive, data_at: datetime, problem: str, *, rests: bool, kind: str = "") -> Backup:
     return Backup(
         id=archive.name,
@@ -226,11 +208,3 @@ def _backup(archive: Archive, data_at: datetime, problem: str, *, rests: bool, k
 
 def _why(error: Exception) -> str:
     return f"cannot be opened: {error.strerror}" if isinstance(error, OSError) else str(error.args[0])
-
-
-def _unreadable(folder: Path, error: OSError) -> Rejected:
-    return Rejected(
-        f"The folder of archives {folder} cannot be read: {error.strerror}. Nothing is known of the backups. Check "
-        "that it is mounted, and the bot's rights.",
-        code="unreachable",
-    )

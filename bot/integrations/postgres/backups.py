@@ -11,6 +11,8 @@ from bot.core.backup import (
     CheckResult,
     Copy,
     CopyStatus,
+    CutoverPreview,
+    CutoverStatus,
     EngineParts,
     Inventory,
     Report,
@@ -20,13 +22,16 @@ from bot.core.backup import (
 )
 from bot.core.errors import Rejected
 from bot.integrations.postgres import sentinel
-from bot.integrations.postgres.archives import Archive, Archives, tables_in
+from bot.integrations.postgres.archive_sources import Archive
+from bot.integrations.postgres.archives import Archives, tables_in
 from bot.integrations.postgres.checks import verify_postgres
 from bot.integrations.postgres.client_programs import ClientPrograms
 from bot.integrations.postgres.connection import PostgresServer
 from bot.integrations.postgres.copies import Copies
+from bot.integrations.postgres.dumping import DumpTaker
 from bot.integrations.postgres.preview import PreviewParts, preview_restore
 from bot.integrations.postgres.settings import PostgresBackupSettings
+from bot.integrations.postgres.swap import Swap
 from bot.integrations.postgres.writes import WriteRates
 
 _MAINTENANCE = "postgres"
@@ -52,6 +57,8 @@ class PostgresEngine:
         self._copies = Copies(
             where, parts, live=self._live, target=self._target, archives=self._archives, client=self._client
         )
+        self._swap = Swap(where.database, parts, live=self._live, target=self._target, copies=self._copies)
+        self._taker = DumpTaker(where, parts, live=self._live, archives=self._archives, client=self._client)
 
     def inventory(self) -> Inventory:
         backups = self._archives.judge_all()
@@ -104,6 +111,30 @@ class PostgresEngine:
     def remove(self, copy: Copy) -> None:
         self._copies.remove(copy)
 
+    def preview_cutover(self, task: RestoreTask) -> CutoverPreview:
+        return self._swap.preview(task)
+
+    def cut_over(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
+        self._swap.cut_over(task, cutover_run, report)
+
+    def look_cutover(self, task: RestoreTask, cutover_run: str) -> CutoverStatus:
+        return self._swap.look(task, cutover_run)
+
+    def undo_refusal(self, task: RestoreTask, cutover_run: str) -> str:
+        return self._swap.undo_refusal(task, cutover_run)
+
+    def undo_cutover(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
+        self._swap.undo(task, cutover_run, report)
+
+    def remove_old(self, task: RestoreTask, cutover_run: str) -> None:
+        self._swap.remove_old(task, cutover_run)
+
+    def begin_backup(self, run: str) -> None:
+        self._taker.begin(run)
+
+    def look_backup(self, run: str) -> CopyStatus:
+        return self._taker.look(run)
+
     def write_sentinel(self, token: str) -> None:
         sentinel.write(self._live.to(self._where.database), token, self._parts.now())
 
@@ -117,7 +148,7 @@ class PostgresEngine:
         if archive is None:
             return CheckResult(name=title, expected="the archive", got="it is gone", ok=False)
         try:
-            wanted = set(tables_in(self._client.listing(archive.path)))
+            wanted = set(tables_in(self._client.listing(self._archives.source.fetch(archive))))
             with self._target.connect(name) as copy:
                 there = set(copy.rows("SELECT schemaname, tablename FROM pg_tables"))
         except Rejected as refused:

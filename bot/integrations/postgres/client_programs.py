@@ -18,6 +18,8 @@ _ASK_AGAIN_AFTER = timedelta(hours=1)
 _LISTED_WITHIN = timedelta(minutes=2)
 _MOST_LISTED = 64 * 1024 * 1024
 _MAX_SHOWN = 300
+#: What pg_restore says after the line that tells the cause.
+_CONSEQUENCE = re.compile(r"warning: errors ignored|worker process died unexpectedly|parallel worker .* ended")
 _PREFIX = re.compile(r"^(?:pg_restore|pg_dump): (?:error: |warning: |\[[^\]]*\] )*")
 
 
@@ -55,7 +57,7 @@ class ClientPrograms:
     @staticmethod
     def reason(ended: Ended) -> str:
         """The last thing that a program complained of, on one line."""
-        lines = [line for line in ended.stderr.splitlines() if "warning: errors ignored" not in line]
+        lines = [line for line in ended.stderr.splitlines() if not _CONSEQUENCE.search(line)]
         worst = [line for line in lines if "error:" in line or "ERROR" in line or "FATAL" in line]
         text = _PREFIX.sub("", (worst or lines or [f"it ended with code {ended.code}"])[-1])
         return text[:_MAX_SHOWN].rstrip(". ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from bot.core.backup import Copy, CopyState, CopyStatus, EngineParts, RestoreTas
 from bot.core.errors import Conflict, Rejected
 from bot.core.programs import Program
 from bot.integrations.postgres import databases
+from bot.integrations.postgres.archive_sources import Archive
 from bot.integrations.postgres.archives import Archives
 from bot.integrations.postgres.client_programs import ClientPrograms
 from bot.integrations.postgres.connection import PostgresConnection, PostgresServer, PostgresUnreachable
@@ -57,6 +59,7 @@ class Copies:
         self._target = target
         self._archives = archives
         self._client = client
+        self._in_fetch: set[str] = set()
 
     def name(self, task: RestoreTask) -> str:
         return copy_name(self._where.database, task.run, drill=task.drill)
@@ -73,20 +76,39 @@ class Copies:
             if found is not None:
                 self._check_ours(found, task)
                 return
-            data_at = self._archives.data_at(self._archives.header(archive))
-            label = CopyLabel(
-                run=task.run,
-                store=task.store,
-                drill=task.drill,
-                backup=archive.name,
-                data_at=data_at.isoformat(),
-                begun_at=self._parts.now().isoformat(),
-                expires_at=task.expires_at.isoformat() if task.expires_at else "",
-            )
             connections = self._where.jobs + _SPARE_CONNECTIONS
+            label = self._label(task, archive)
             databases.create_copy(target, name, label, like=self._where.database, connections=connections)
             self._guard(target, name)
-        self._client.programs.start(self._restoring(task, str(archive.path)))
+        try:
+            with self._fetching(task.run):
+                path = self._archives.source.pin(archive, task.run)
+                self._client.programs.start(self._restoring(task, str(path), self._archives.header(archive).format))
+        except Rejected:  # It says that nothing was done, so nothing may be left.
+            self._archives.source.unpin(task.run)
+            with self._target.connect(limit=_DROPPED_WITHIN) as target:
+                databases.drop(target, name)
+            raise
+
+    def _label(self, task: RestoreTask, archive: Archive) -> CopyLabel:
+        return CopyLabel(
+            run=task.run,
+            store=task.store,
+            drill=task.drill,
+            backup=archive.name,
+            data_at=self._archives.data_at(self._archives.header(archive)).isoformat(),
+            begun_at=self._parts.now().isoformat(),
+            expires_at=task.expires_at.isoformat() if task.expires_at else "",
+        )
+
+    @contextmanager
+    def _fetching(self, run: str) -> Iterator[None]:
+        """While it lasts, `look` of this process knows that the restore goes on."""
+        self._in_fetch.add(run)
+        try:
+            yield
+        finally:
+            self._in_fetch.discard(run)
 
     def look(self, task: RestoreTask) -> CopyStatus:
         with self._target.connect() as target:
@@ -135,6 +157,7 @@ class Copies:
                 )
             self._guard(target, copy.name)
             self._client.programs.stop(_key(copy.run))
+            self._archives.source.unpin(copy.run)
             databases.drop(target, copy.name)
 
     def leak(self, task: RestoreTask) -> str:
@@ -225,17 +248,17 @@ class Copies:
         except Rejected:
             return None
 
-    def _restoring(self, task: RestoreTask, archive: str) -> Program:
+    def _restoring(self, task: RestoreTask, archive: str, how: str) -> Program:
         conninfo, secrets = self._target.for_programs(self.name(task))
-        options = ["--exit-on-error", "--jobs", str(self._where.jobs), "--no-subscriptions"]
+        options = ["--exit-on-error", "--no-subscriptions"]
+        if how != "tar":  # Only one connection can read a tar.
+            options += ["--jobs", str(self._where.jobs)]
         if not task.facts.get(OWNERS):
             options += ["--no-owner", "--no-privileges"]
         if task.facts.get(NO_TABLESPACES):
             options += ["--no-tablespaces"]
         if task.drill:
             options += ["--no-publications"]
-        if archive.endswith(".tar"):
-            options[1:3] = []
         return Program(
             key=_key(task.run),
             argv=(self._client.path("pg_restore"), *options, "--dbname", conninfo, archive),
@@ -251,6 +274,8 @@ class Copies:
         try:
             ended = programs.poll(key)
         except LookupError:
+            if task.run in self._in_fetch:
+                return CopyStatus(state=CopyState.RUNNING, phase="fetching the archive")
             return self._orphan(target, found, task)
         if ended is None:
             return self._running(target, found, task)
@@ -259,6 +284,7 @@ class Copies:
             target, found.name, replace(label, state=FAILED if message else RESTORED, message=message)
         )
         programs.stop(key)
+        self._archives.source.unpin(task.run)
         return self.look(task)
 
     def _orphan(self, target: PostgresConnection, found: FoundDatabase, task: RestoreTask) -> CopyStatus:

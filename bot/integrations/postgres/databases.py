@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Self
 
@@ -145,12 +145,12 @@ def drop(connection: PostgresConnection, name: str) -> None:
     connection.change("DROP DATABASE IF EXISTS {name}", names={"name": name})
 
 
-def end_sessions(connection: PostgresConnection, name: str, *, but: Sequence[int] = ()) -> int:
-    """End all sessions of a database; how many there were."""
+def end_sessions(connection: PostgresConnection, name: str) -> int:
+    """End all sessions of a database; how many there were. Autovacuum gives way by itself."""
     rows = connection.rows(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
-        " AND NOT pid = ANY(%s)",
-        [name, list(but)],
+        " AND backend_type <> 'autovacuum worker'",
+        [name],
     )
     return len(rows)
 
@@ -163,10 +163,6 @@ def guard(found: FoundDatabase, live: LiveIdentity | None, server: str) -> None:
         raise Rejected(
             f"Database {found.name} is the live one by its identity (oid {found.oid}). Nothing was done.", code="live"
         )
-
-
-def with_state(label: CopyLabel, state: str, message: str = "") -> CopyLabel:
-    return replace(label, state=state, message=message)
 
 
 def _create(connection: PostgresConnection, name: str, options: Sequence[tuple[str, str]]) -> None:

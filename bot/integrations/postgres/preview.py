@@ -13,7 +13,8 @@ from bot.core.errors import Rejected
 from bot.integrations.postgres import databases
 from bot.integrations.postgres.archive_header import ArchiveHeader
 from bot.integrations.postgres.archive_schema import ArchiveNeeds, needs_of
-from bot.integrations.postgres.archives import Archive, Archives
+from bot.integrations.postgres.archive_sources import Archive
+from bot.integrations.postgres.archives import Archives
 from bot.integrations.postgres.client_programs import ClientPrograms, major_of
 from bot.integrations.postgres.connection import PostgresConnection, PostgresServer
 from bot.integrations.postgres.writes import WriteRates
@@ -50,17 +51,23 @@ class PreviewParts:
 def preview_restore(parts: PreviewParts, archive: Archive, backup: Backup, *, drill: bool) -> RestorePreview:
     """Raises `Rejected`: with what is wrong, what was not done, what to do."""
     header = parts.archives.header(archive)
-    needs = needs_of(parts.client.schema(archive.path))
+    needs = needs_of(parts.client.schema(parts.archives.source.fetch(archive)))
     with parts.target.connect(read_only=True) as target:
         refuse_versions(parts.client.restore_major(), header, target.version)
         identifier = databases.system_identifier(target)
         missing = _missing(target, needs)
         size = _live_size(target, parts.database)
-        free = _free(target, parts.target)
+        free = _free(target, parts.target, parts.database)
     live = _Live.read(parts, backup.data_at)
     name = databases.copy_name(parts.database, _PLACE, drill=drill).removesuffix(_PLACE) + "{run}"
     owners = not drill and not missing.roles
     needed = size or live.size or (backup.size_bytes or 0) * _EXPANDS
+    facts = {
+        "archive": archive.identity,
+        "size": str(needed),
+        OWNERS: "yes" if owners else "",
+        NO_TABLESPACES: "yes" if drill or missing.tablespaces else "",
+    }
     return RestorePreview(
         backup_id=backup.id,
         data_at=backup.data_at,
@@ -72,13 +79,7 @@ def preview_restore(parts: PreviewParts, archive: Archive, backup: Backup, *, dr
         size_bytes=backup.size_bytes,
         needs_bytes=needed,
         free_bytes=free,
-        facts={
-            "archive": archive.identity,
-            "data_at": backup.data_at.isoformat(),
-            "size": str(needed),
-            OWNERS: "yes" if owners else "",
-            NO_TABLESPACES: "yes" if drill or missing.tablespaces else "",
-        },
+        facts=facts,
     )
 
 
@@ -177,15 +178,14 @@ def _writers(connection: PostgresConnection, database: str) -> Iterator[str]:
         yield f"connected to the live one: {user} ({application}), {count} connections"
 
 
-def _free(target: PostgresConnection, server: PostgresServer) -> int | None:
-    """Of the disk of its data, where that is on this machine and may be read; no SQL tells it."""
+def _free(target: PostgresConnection, server: PostgresServer, live: str) -> int | None:
+    """Of the disk of the copy, where that is on this machine and may be read; no SQL tells it."""
     if server.name.rpartition(":")[0] not in _LOOPBACK:
         return None
-    rows = target.rows("SELECT setting FROM pg_settings WHERE name = 'data_directory'")
-    if not rows:
-        return None
+    place = target.value("SELECT pg_tablespace_location(dattablespace) FROM pg_database WHERE datname = %s", [live])
+    place = place or target.value("SELECT setting FROM pg_settings WHERE name = 'data_directory'")
     try:
-        return shutil.disk_usage(Path(rows[0][0])).free
+        return shutil.disk_usage(Path(place)).free if place else None
     except OSError:
         return None
 

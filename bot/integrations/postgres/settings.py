@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from bot.integrations.aws.settings import BucketSettings
 from bot.lib.settings_fields import FILE, Mistake, Secret, Section, text_of
 
 #: What begins a URL of PostgreSQL; anything else has to be a connection string, whose words are key=value.
@@ -46,7 +47,11 @@ class PostgresBackupSettings(Section):
         description="A login of the application, on the server of the copies, with a database that it may use: a "
         "drill's copy has to refuse it.",
     )
-    folder: Annotated[str, FILE] = Field(min_length=1, description="The folder that the archives are in.")
+    folder: Annotated[str, FILE] = Field(
+        min_length=1,
+        description="The folder that the archives are in; with a bucket, the one that they are fetched to.",
+    )
+    bucket: BucketSettings | None = Field(None, description="The bucket that the archives are in, as single files.")
     files: str = Field("*.dump", min_length=1, description="Pattern of the names of the archives, with * and ?.")
     time_zone: Annotated[str, AfterValidator(_zone)] = Field(
         "UTC", description="The time zone of the machine that makes the archives, which do not name it themselves."
@@ -65,4 +70,6 @@ class PostgresBackupSettings(Section):
     @property
     def place(self) -> str:
         """For people."""
+        if self.bucket is not None:
+            return f"s3://{self.bucket.bucket}/{self.bucket.prefix}{self.files}"
         return f"{self.folder}/{self.files}"

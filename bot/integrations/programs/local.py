@@ -36,6 +36,8 @@ _FIXED = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 #: Between asking a program to end and ending it.
 _GRACE_S = 5.0
 _TIMED_OUT = 124  #: as timeout(1) has it
+#: Of the module: an executor that nobody holds ends its thread, and with it every program.
+_STARTER = ThreadPoolExecutor(1, thread_name_prefix="programs")
 
 
 class LocalPrograms:
@@ -44,7 +46,6 @@ class LocalPrograms:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[str, _Started] = {}
-        self._starter = ThreadPoolExecutor(1, thread_name_prefix="programs")
 
     def run(self, program: Program) -> Ended:
         started = self._get_or_start(program)
@@ -81,7 +82,7 @@ class LocalPrograms:
         with self._lock:
             found = self._known.get(program.key)
             if found is None:
-                found = self._known[program.key] = self._starter.submit(_start_one, program).result()
+                found = self._known[program.key] = _STARTER.submit(_start_one, program).result()
             return found
 
 

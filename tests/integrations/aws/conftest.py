@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -12,6 +13,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.fakes.aws import FakeAws
+from tests.fakes.aws_rds import UnkindRds
+from tests.integrations.aws.virtual import VirtualClock
 
 REGION = "eu-west-1"
 
@@ -68,3 +71,15 @@ def aws(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws]:
     with FakeAws(moto_port) as fake:
         urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{moto_port}/moto-api/reset", method="POST"))
         yield fake
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def rds(aws: FakeAws, clock: VirtualClock) -> UnkindRds:
+    made = UnkindRds(aws, REGION, clock.now)
+    made.earliest, made.latest = clock.at - timedelta(days=7), clock.at - timedelta(minutes=4)
+    return made

@@ -37,5 +37,7 @@ def ground(clickhouse: FakeClickHouse) -> Iterator[Ground]:
         made.sql(statement)
     yield made
     clickhouse.unscript()
-    for row in clickhouse.sql(f"SELECT name FROM system.databases WHERE match(name, '^{re.escape(made.database)}(_|$)')"):
+    for row in clickhouse.sql(
+        f"SELECT name FROM system.databases WHERE match(name, '^{re.escape(made.database)}(_|$)')"
+    ):
         clickhouse.sql(f"DROP DATABASE IF EXISTS `{row['name']}` SYNC")

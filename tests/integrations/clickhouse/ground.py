@@ -38,7 +38,7 @@ class Ground:
             **self.settings,
             **changed,
         }
-        parts = EngineParts(store=f"prod/{self.database}", now=self.now, pause=self._wait)
+        parts = EngineParts(store=f"prod/{self.database}", now=self.now, pause=self.wait)
         return ClickHouseEngine(ClickHouseSettings.model_validate(given), parts)
 
     def now(self) -> datetime:
@@ -57,7 +57,11 @@ class Ground:
     def task(self, run: str, backup: str = "one", *, drill: bool = False) -> RestoreTask:
         preview = self.engine().preview(RestorePoint(backup_id=backup), drill=drill)
         return RestoreTask(
-            run=run, store=f"prod/{self.database}", point=RestorePoint(backup_id=backup), drill=drill, facts=preview.facts
+            run=run,
+            store=f"prod/{self.database}",
+            point=RestorePoint(backup_id=backup),
+            drill=drill,
+            facts=preview.facts,
         )
 
     def restored(self, run: str, backup: str = "one", *, drill: bool = False) -> RestoreTask:
@@ -73,5 +77,5 @@ class Ground:
     def copy(self, task: RestoreTask) -> str:
         return f"{self.database}_restore_{task.short_run}"
 
-    def _wait(self, much: timedelta) -> None:
+    def wait(self, much: timedelta) -> None:
         self.later += much

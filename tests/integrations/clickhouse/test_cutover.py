@@ -181,7 +181,9 @@ def test_an_old_one_over_the_servers_limit_is_not_removed_and_says_what_to_do(
     ground: Ground, task: RestoreTask
 ) -> None:
     ground.engine().cut_over(task, CUT, _no)
-    ground.server.script("^DROP DATABASE", f"DROP DATABASE {ground.copy(task)} SYNC SETTINGS max_table_size_to_drop = 1")
+    ground.server.script(
+        "^DROP DATABASE", f"DROP DATABASE {ground.copy(task)} SYNC SETTINGS max_table_size_to_drop = 1"
+    )
 
     with pytest.raises(Rejected, match=r"max_table_size_to_drop.*Raise that limit"):
         ground.engine().remove_old(task, CUT)

@@ -15,6 +15,7 @@ from tests.running import until
 
 pytestmark = [pytest.mark.waits, pytest.mark.xdist_group("clickhouse")]
 
+
 def _no(_: str) -> None:
     """Nobody reads the reports."""
 
@@ -70,7 +71,8 @@ def test_a_backup_that_the_server_lost_at_its_death_was_never_finished(ground: G
     ground.server.restart(forget_from=f"{ground.database}two")
     ground.server.sql(
         "INSERT INTO system.backup_log (hostname, event_time_microseconds, id, name, status, start_time) VALUES"
-        f" ('one', now64(6), '{ground.database}three', 'File(''{ground.database}/three'')', 'CREATING_BACKUP', now64(6))"
+        f" ('one', now64(6), '{ground.database}three', 'File(''{ground.database}/three'')', 'CREATING_BACKUP',"
+        " now64(6))"
     )
 
     found = {one.id: one for one in ground.engine().inventory().backups}
@@ -128,7 +130,11 @@ def test_a_time_in_the_future_or_before_the_first_backup_is_refused(ground: Grou
 def test_a_table_whose_replication_path_is_not_its_own_is_refused(ground: Ground) -> None:
     ground.back_up("one")
     rows = ground.sql("SELECT *, toString(uuid) AS uuid FROM system.tables WHERE database = 'DB' AND name = 'orders'")
-    shared = {**rows[0], "engine": "ReplicatedMergeTree", "engine_full": "ReplicatedMergeTree('/t/orders', '{replica}')"}
+    shared = {
+        **rows[0],
+        "engine": "ReplicatedMergeTree",
+        "engine_full": "ReplicatedMergeTree('/t/orders', '{replica}')",
+    }
     ground.server.script("FROM system.tables WHERE database = ", [shared])
 
     with pytest.raises(Rejected, match=r"path of orders has no \{uuid\}.*Nothing was done"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.errors import Rejected
+from bot.core.programs import Program
 from tests.integrations.postgres.shop import Shop
 
 pytestmark = [pytest.mark.postgres, pytest.mark.waits]
@@ -97,7 +98,12 @@ def test_an_archive_is_read_once_and_again_when_it_has_changed(shop: Shop, monke
     path = shop.dump()
     read: list[str] = []
     start = shop.programs.start
-    monkeypatch.setattr(shop.programs, "start", lambda one: (read.append(one.key), start(one)))
+
+    def noted(program: Program) -> None:
+        read.append(program.key)
+        start(program)
+
+    monkeypatch.setattr(shop.programs, "start", noted)
     engine = shop.engine()
 
     first = [engine.inventory().backups[0].usable for _ in range(3)]

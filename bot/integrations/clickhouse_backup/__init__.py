@@ -1,0 +1,1 @@
+"""clickhouse-backup by Altinity, over its REST API."""

@@ -1,0 +1,1 @@
+"""Redis and Valkey: their RDB files as backups, and a server of our own to load them."""

@@ -1,0 +1,1 @@
+"""Velero: backups of Kubernetes namespaces and their volumes."""

@@ -1,0 +1,17 @@
+"""A live redis-server of its own for each test, and its store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integrations.redis.ground import RedisGround
+
+
+@pytest.fixture
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisGround]:
+    place: Path = tmp_path_factory.mktemp("r")  # short: it holds sockets
+    with RedisGround(place) as made:
+        yield made
