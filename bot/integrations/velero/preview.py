@@ -110,7 +110,7 @@ def _target(site: VeleroSite) -> str:
 def _effect(site: VeleroSite, facts: RestoreFacts, *, drill: bool) -> Iterator[str]:
     yield (
         f"Creates the namespaces of the copy first, with the NetworkPolicy that keeps every pod in them from all"
-        f" connections{', and tries that' if drill else ''}"
+        f" connections{', and tries that' if drill or facts.pods else ''}"
     )
     yield f"Velero restores {len(facts.volumes)} volumes, workloads, configuration, Secrets and Services into them"
     if facts.pods:

@@ -132,6 +132,28 @@ def test_a_persons_restore_is_kept_to_itself_as_well(ground: Ground) -> None:
     assert ground.engine.copies()[0].drill is False
 
 
+def test_a_persons_restore_whose_pods_run_is_refused_where_they_could_get_out(ground_by_files: Ground) -> None:
+    ground = ground_by_files
+    ground.backed_up()
+    ground.network.enforces = False
+
+    with pytest.raises(Rejected, match="does not enforce NetworkPolicies"):
+        ground.engine.begin(ground.task(drill=False))
+
+    assert ground.engine.copies() == []
+
+
+def test_a_persons_restore_goes_on_where_nothing_of_the_live_ones_answers(ground_by_files: Ground) -> None:
+    ground = ground_by_files
+    ground.backed_up()
+    ground.network.answers.clear()
+    task = ground.task(drill=False)
+
+    ground.engine.begin(task)
+
+    assert ground.ended(task).state is CopyState.RESTORED
+
+
 def test_a_namespace_of_that_name_that_is_somebody_elses_is_left_alone(ground: Ground) -> None:
     ground.backed_up()
     task = ground.task()
