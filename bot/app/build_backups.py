@@ -36,11 +36,15 @@ from bot.core.backup import (
 from bot.core.errors import Rejected
 from bot.core.kubernetes import Cluster
 from bot.core.programs import Programs
+from bot.lib.settings_fields import Section
 from bot.lib.time_windows import parse_window
 from bot.store.engine import Store
 
 if TYPE_CHECKING:
     from bot.lib.metrics import Metrics
+
+#: The keys of `where` that name a place.
+_NAMES_OF_PLACES = ("instance", "cluster", "server", "stanza", "vault", "bucket", "prefix", "database", "folder")
 
 Take = Callable[[AlertBatch, Done], None]
 #: Makes the engine of that store.
@@ -146,8 +150,15 @@ def _store(section: BackupStoreSettings, engine: BackupReader) -> BackupStore:
         checks=tuple(map(_check, section.checks)),
         drill=_drill_rules(section.drill),
         keep_old=section.keep_old,
-        where=str(getattr(section.where, "place", "")),
+        where=_place(section.where),
     )
+
+
+def _place(where: Section) -> str:
+    """Where the backups are, for people: as its class says it, or else by the names in it. Holds no secret."""
+    said = getattr(where, "place", "")
+    named = [(key, getattr(where, key, None)) for key in _NAMES_OF_PLACES]
+    return str(said) or ", ".join(f"{key} {value}" for key, value in named if isinstance(value, str) and value)
 
 
 def _check(section: CheckSettings) -> Check:

@@ -38,6 +38,7 @@ from bot.core.backup import (
 )
 from bot.core.errors import Conflict, Rejected
 from bot.core.plan import Outcome, Plan, Result
+from bot.lib.failpoints import failpoint
 from bot.lib.text import spell_duration
 
 #: So long after its deadline a drill's copy may be removed by the reaper, whatever its row says.
@@ -63,6 +64,7 @@ def run(name: str, plan: Plan, run_id: str, tools: Tools) -> Outcome:
         run=run_id, store=name, engine=store.engine_name, began_at=began_at, backup_id=plan.preconditions[BACKUP]
     )
     backups.records.put_drill(drill)
+    failpoint("drill.stored")
     try:
         refuse_busy(store, backups, run_id, began_at)
         drill, point, preview = _found_again(store, engine, drill, plan, tools)
@@ -83,6 +85,7 @@ def run(name: str, plan: Plan, run_id: str, tools: Tools) -> Outcome:
     backups.records.put_restore(RestoreRecord(task=task, began_at=began_at, name=copy))
     course = _course(store, engine, task, drill, tools)
     course.put(drill)
+    failpoint("drill.asking")
     return _to_its_end(course, Beside(lambda: engine.begin(task), "drill-begin"))
 
 
@@ -192,10 +195,12 @@ def _to_its_end(course: Course, begun: Beside[None] | None) -> Outcome:
     try:
         status = course.restore(begun)
         _note_restored(course, status)
+        failpoint("drill.restored")
         course.prove_isolation()
         results = list(course.verify())
         found, newest = course.find_sentinel(course.drill.data_at or course.drill.began_at)
         course.check()
+        failpoint("drill.checked")
         _judge(course, [*results, *([found] if found else [])], status, newest)
     except DrillEnded as over:
         course.leave()
@@ -253,11 +258,13 @@ def _promise_broken(course: Course) -> str:
 
 def _torn_down(course: Course, begun: Beside[None] | None = None) -> Outcome:
     """Remove the copy. The verdict is stored already; the row is finished with what is left behind."""
+    failpoint("drill.judged")
     course.enter(TEARDOWN)
     left = tear_down(course.engine, course.task.run, course.drill.began_at, course.tools)
     if begun is not None and not begun.ended():
         # The engine's call goes on, and may still make something: the reaper looks again.
         left = (*left, "the engine's call has not ended, and its copy may appear yet")
+    failpoint("drill.removed")
     course.leave()
     record = course.records.get_restore(course.task.run)
     state = record.state if left else RestoreState.REMOVED

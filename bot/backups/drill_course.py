@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from bot.backups import sentinel
 from bot.backups.beside import Beside, attend
-from bot.backups.describe import spell_bytes
+from bot.backups.waiting import Pace
 from bot.core.action import Tools
 from bot.core.backup import (
     BackupRecords,
@@ -35,7 +35,7 @@ RESTORE, VERIFY, HYDRATE, TEARDOWN = "restore", "verify", "hydrate", "teardown"
 #: An engine that reads all data for the first time says so: with one of these its phase, or its report, begins.
 _HYDRATING = ("hydrat", "reading")
 #: A copy that was asked for without an answer, and does not appear for so long, was never begun.
-_APPEARS_WITHIN = timedelta(minutes=10)
+_APPEARS_WITHIN = timedelta(minutes=3)
 
 
 class DrillEnded(Exception):
@@ -59,6 +59,7 @@ class Course:
     tools: Tools
     deadline: datetime | None
     _told: list[str] = field(default_factory=list)  #: what `verify` says of itself, from its thread
+    _pace: Pace = field(default_factory=Pace)
     _last: str = ""  #: what was seen last, for a drill that is not over in time
 
     def put(self, drill: Drill) -> None:
@@ -101,7 +102,8 @@ class Course:
                 self._report(status)
                 if status.state is CopyState.RESTORED and over:
                     return status
-                if status.state is CopyState.FAILED:
+                # Until the call has returned, a copy that is half begun may look like one that its process has left.
+                if status.state is CopyState.FAILED and over:
                     raise _not_restored(status.message, resumed=begun is None)
                 absent = status.state is CopyState.ABSENT and over
                 if absent and self.tools.now() - asked_at >= _APPEARS_WITHIN:
@@ -177,23 +179,12 @@ class Course:
             return None
 
     def _report(self, status: CopyStatus) -> None:
-        if status.state in (CopyState.WAITING, CopyState.RUNNING):
+        if status.state is CopyState.WAITING:
+            self.enter(RESTORE)
+            self._say(f"waiting: {status.message or 'its system has not begun'}")
+        elif status.state is CopyState.RUNNING:
             self.enter(HYDRATE if status.phase.lower().startswith(_HYDRATING) else RESTORE)
-        self._say(describe_copy(status))
-
-
-def describe_copy(status: CopyStatus) -> str:
-    """ "waiting behind 3 backups", "copying: 1.5 GB of 3.0 GB, 50 %"."""
-    if status.state is CopyState.WAITING:
-        return f"waiting: {status.message or 'its system has not begun'}"
-    parts = []
-    if status.bytes_done is not None:
-        of = "" if not status.bytes_total else f" of {spell_bytes(status.bytes_total)}"
-        share = f", {100 * status.bytes_done // status.bytes_total} %" if status.bytes_total else ""
-        parts.append(f"{spell_bytes(status.bytes_done)}{of}{share}")
-    if status.message:
-        parts.append(status.message)
-    return f"{status.phase or status.state}: {'; '.join(parts)}" if parts else status.phase or str(status.state)
+            self._say(self._pace.describe(status, self.tools.elapsed()))
 
 
 def _begun_or_lost(begun: Beside[None]) -> str:

@@ -52,8 +52,8 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
     "cnpg": (
         "kubectl -n {namespace} get cluster,backup,objectstore",
         "# a new Cluster, with another serverName for its own archive; leave recoveryTarget out for the newest",
-        "kubectl -n {namespace} get cluster NAME -o yaml > restored.yaml",
-        "# in it: metadata.name NAME-restore, spec.bootstrap.recovery.source NAME, spec.externalClusters as documented",
+        "kubectl -n {namespace} get cluster {name} -o yaml > restored.yaml",
+        "# in it: metadata.name {name}-restore, spec.bootstrap.recovery.source {name}, spec.externalClusters",
         "kubectl -n {namespace} apply -f restored.yaml",
     ),
     "rds": (
@@ -98,10 +98,10 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
         "redis-server --dir FOLDER --dbfilename dump.rdb --appendonly no --port 6390",
     ),
     "velero": (
-        "velero backup get",
-        "velero backup describe NAME --details   # volumes without a snapshot or upload come back empty",
-        "velero restore create --from-backup NAME --include-namespaces {namespace} \\",
-        "  --namespace-mappings {namespace}:{namespace}-restore",
+        "velero -n {namespace} backup get",
+        "velero -n {namespace} backup describe NAME --details   # volumes without a snapshot or upload come back empty",
+        "velero -n {namespace} restore create --from-backup NAME --include-namespaces APP \\",
+        "  --namespace-mappings APP:APP-restore",
     ),
 }
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 
 from bot.lib.settings_fields import Section
 
@@ -82,31 +80,15 @@ ENGINES: Mapping[str, EngineEntry] = {
 def section_class(word: object) -> type[Section] | None:
     """The class of `where` of that engine; None for a word that names none."""
     entry = ENGINES.get(word) if isinstance(word, str) else None
-    found = None if entry is None or not _is_there(entry.engine) else _loaded(entry.settings)
-    return found if isinstance(found, type) and issubclass(found, Section) else None
+    return None if entry is None else _loaded(entry.settings)
 
 
 def engine_class(word: str) -> type:
     """The class of that engine, with its SDK. Raises `LookupError` for a word that names none."""
-    found = _loaded(ENGINES[word].engine)
-    assert isinstance(found, type), f"{word} is no engine"
-    return found
+    return _loaded(ENGINES[word].engine)
 
 
-def words() -> tuple[str, ...]:
-    """The words of all engines."""
-    return tuple(word for word in ENGINES if section_class(word) is not None)
-
-
-@cache
-def _is_there(path: str) -> bool:
-    module, _, _ = path.partition(":")
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
-def _loaded(path: str) -> object:
+def _loaded(path: str) -> type:
     module, _, name = path.partition(":")
-    return getattr(import_module(module), name, None) if _is_there(path) else None
+    found: type = getattr(import_module(module), name)
+    return found

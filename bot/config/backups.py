@@ -46,8 +46,8 @@ def _name(written: str) -> str:
 
 
 def _engine(word: str) -> str:
-    if backup_engines.section_class(word) is None:
-        raise ValueError(f"is no engine; {nearest(word, backup_engines.words())}")
+    if word not in backup_engines.ENGINES:
+        raise ValueError(f"is no engine; {nearest(word, backup_engines.ENGINES)}")
     return word
 
 
@@ -169,8 +169,7 @@ class BackupStoreSettings(Section):
         """With the keys of each engine's `where`, for editors."""
         schema = handler(core)
         written = handler.resolve_ref_schema(schema)
-        words = backup_engines.words()
-        written["properties"]["engine"]["enum"] = list(words)
+        written["properties"]["engine"]["enum"] = list(backup_engines.ENGINES)
         written["properties"]["where"]["type"] = "object"
         written["properties"]["run"] = {
             "anyOf": [{"const": "local"}, written["properties"]["run"]],
@@ -181,7 +180,7 @@ class BackupStoreSettings(Section):
                 "if": {"properties": {"engine": {"const": word}}, "required": ["engine"]},
                 "then": {"properties": {"where": handler(kind.__pydantic_core_schema__)}},
             }
-            for word in words
+            for word in backup_engines.ENGINES
             if (kind := backup_engines.section_class(word)) is not None
         ]
         return schema

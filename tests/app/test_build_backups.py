@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from bot.app.build_backups import build_backups
+from bot.access.authorizer import Authorizer
+from bot.access.conditions import Conditions
+from bot.access.policy import Policy, Role, Rule
+from bot.app.build_backups import build_backups, build_freshness
 from bot.app.build_chatops import facilities_of
 from bot.app.build_tools import build_tools
 from bot.app.cli import live_check
@@ -18,11 +21,16 @@ from bot.config.settings import Settings
 from bot.core.backup import BackupStore, Check, Restorer
 from bot.core.errors import Rejected
 from bot.core.manual import Facility
+from bot.core.request import Principal, Request
+from bot.lib.metrics import Metrics
 from bot.store.backup_rows import StoredBackupRecords
-from tests.backups.stores import world
+from tests.backups.stores import drill, world
 from tests.fakes import backup_settings
 from tests.fakes.backup_settings import WORLDS
 from tests.house import NOON, House
+from tests.running import until
+
+pytestmark = pytest.mark.waits
 
 
 @pytest.fixture(autouse=True)
@@ -166,5 +174,54 @@ def test_a_store_that_does_not_answer_is_no_answer_and_a_broken_engine_a_fault()
 
 
 def test_each_engine_that_the_settings_know_has_a_class_and_a_title(tmp_path: Path) -> None:
-    for word in backup_engines.words():
+    for word in backup_engines.ENGINES:
         assert getattr(backup_engines.engine_class(word), "title", ""), word
+
+
+def test_what_is_found_is_in_the_metrics_and_what_is_not_known_has_no_series(house: House) -> None:
+    meters = Metrics()
+    given = settings(section(), section("prod/dark", where={"folder": "/b/dark"}))
+    WORLDS["dark"] = world()
+    WORLDS["dark"].dark_until = NOON + timedelta(hours=1)
+    WORLDS["orders"].add_backup("b1", NOON - timedelta(minutes=30))
+    records = StoredBackupRecords(house.store)
+    records.put_drill(drill(rpo=timedelta(minutes=5)))
+    backups = build_backups(given, records, house.clock)
+    assert backups is not None
+    watch = build_freshness(given, backups, house.store, lambda batch, done: done(house.hears_all(batch)[0]), meters)
+
+    watch.tick()
+    until(lambda: all(records.get_look(name) for name in backups.stores), "both stores are looked at")
+    watch.tick()
+
+    told = {line for line in meters.text(()).decode().splitlines() if "vakhta_" in line and "store=" in line}
+    assert told == {
+        'vakhta_backup_age_seconds{store="prod/orders-db"} 1800.0',
+        'vakhta_backup_usable{store="prod/orders-db"} 1.0',
+        'vakhta_backup_usable{store="prod/dark"} 0.0',
+        'vakhta_restore_seconds{store="prod/orders-db"} 3600.0',
+        'vakhta_drill_passed{store="prod/orders-db"} 1.0',
+        'vakhta_drill_age_seconds{store="prod/orders-db"} 86400.0',
+        'vakhta_drill_rpo_seconds{store="prod/orders-db"} 300.0',
+        'vakhta_drill_rto_seconds{store="prod/orders-db"} 3600.0',
+    }
+
+
+def test_rules_for_the_service_of_a_store_and_its_environment_count_for_the_store(house: House) -> None:
+    in_production = Rule(do="backups *", when=Conditions(environment=("production",)))
+    policy = Policy([Role(name="viewer", allow=(in_production,))])
+    person = Principal(id="vic", name="Vic", roles=frozenset({"viewer"}))
+    rights = Authorizer(
+        policy=policy,
+        linking=house.linking,
+        environments={"prod/orders": "production", "test/orders": "test"},
+        stores={"prod/orders-db": "prod/orders", "test/orders-db": "test/orders"},
+    )
+
+    def may(store: str) -> bool:
+        with house.store.begin() as tx:
+            request = Request(by=person, text=f"backups {store}", channel="slack", account="U9")
+            return rights.decide_action(tx, request, "backups", store).allowed
+
+    assert may("prod/orders-db")
+    assert not may("test/orders-db")

@@ -7,7 +7,7 @@ the same world, the same rows and an engine of its own.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -24,14 +24,13 @@ from bot.core.backup import (
     CopyState,
     CopyStatus,
     Drill,
-    DrillResult,
     DrillRules,
     RestoreTask,
 )
 from bot.core.plan import Outcome, Plan
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.engine import Store
-from tests.fakes.backup_engine import BackupWorld, FakeBackupEngine, ProcessDied
+from tests.fakes.backup_engine import BackupWorld, FakeBackupEngine
 from tests.house import Clock
 
 NAME = "prod/orders"
@@ -69,7 +68,6 @@ class DrillGround:
     remembered: list[Mapping[str, str]] = field(default_factory=list)
     watches: int = 0
     watched_until: datetime | None = None
-    dying: Callable[[], bool] | None = None  #: once this holds, the process dies
 
     def __post_init__(self) -> None:
         self.world = BackupWorld(self.clock, self.pause)
@@ -81,7 +79,6 @@ class DrillGround:
         self.clock.pass_by(minutes=20)
 
     def pause(self, much: timedelta) -> None:
-        self._die_if_due()
         self.clock.at += much
 
     @property
@@ -120,20 +117,6 @@ class DrillGround:
     def drill(self, plan: Plan | None = None, run: str = RUN) -> Outcome:
         return drills.run(NAME, plan or self.plan(), run, self.tools)
 
-    def dies_at(self, place: str) -> None:
-        """The next process that gets there dies: a place of the world, or one between two rows."""
-        if place == "put.restored":
-            self._dies_when(lambda: any(one.restored_at for one in self.records.list_drills(NAME)))
-        elif place == "put.verdict":
-            self._dies_when(lambda: any(one.result is DrillResult.PASSED for one in self.records.list_drills(NAME)))
-        elif place == "removed":
-            self._dies_when(lambda: bool(self.world.removed))
-        else:
-            self.world.dies_at = place
-
-    def _dies_when(self, reached: Callable[[], bool]) -> None:
-        self.dying = reached
-
     def goes_on(self, run: str = RUN) -> Outcome:
         """Another process takes the run over."""
         self.engine = type(self.engine)(self.world)  # type: ignore[call-arg]
@@ -145,11 +128,6 @@ class DrillGround:
 
     def copies(self) -> list[str]:
         return [name for name in self.world.databases if name != "orders"]
-
-    def _die_if_due(self) -> None:
-        if self.dying is not None and self.dying():
-            self.dying = None
-            raise ProcessDied("between two rows")
 
     def _deadline(self, until: datetime) -> datetime | None:
         self.watches += 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +18,7 @@ from bot.backups import drill, drill_plan
 from bot.backups.drill import write_sentinel
 from bot.core.action import Tools
 from bot.core.backup import BackupStore, Check, Drill, DrillResult, DrillRules
+from bot.lib import failpoints
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.engine import Store
 from tests.backups.drill_ground import RUN, DrillBackups
@@ -49,14 +53,23 @@ class ShopDrills:
             drill=DrillRules(at_most=10 * timedelta(minutes=1)),
         )
 
-    def drill(self) -> Drill:
-        tools = Tools(
+    def tools(self) -> Tools:
+        return Tools(
             now=self.now,
             poll_interval=timedelta(milliseconds=50),
             pause=lambda much: time.sleep(much.total_seconds()),
             backups=DrillBackups(stores={"shop": self.store()}, records=self.records),
         )
+
+    def drill(self) -> Drill:
+        tools = self.tools()
         drill.run("shop", drill_plan.plan("shop", tools), RUN, tools)
+        return self.row()
+
+    def copies(self) -> list[str]:
+        return [name for name in self.shop.databases() if RUN[:8] in name]
+
+    def row(self) -> Drill:
         (row,) = self.records.list_drills("shop")
         return row
 
@@ -122,4 +135,38 @@ def test_rows_that_are_missing_in_the_archive_are_damage(drills: ShopDrills) -> 
 
     assert row.result is DrillResult.DAMAGED
     assert "orders: expected 500, got 490." in row.message
-    assert [name for name in drills.shop.databases() if RUN[:8] in name] == []
+    assert drills.copies() == []
+
+
+#: Not `drill.asking`: that nothing was begun is known after some minutes only, which `test_drill` lets pass.
+_KILLED_AT = ["drill.stored", "drill.restored", "drill.checked", "drill.judged", "drill.removed"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", _KILLED_AT)
+def test_a_process_that_is_killed_leaves_one_copy_at_most_and_the_next_one_none(
+    drills: ShopDrills, tmp_path: Path, place: str
+) -> None:
+    drills.shop.dump()
+    argv = [sys.executable, "-m", __spec__.name, str(tmp_path), drills.shop.url, f"{place}=kill"]
+    ended = subprocess.run(argv, check=False, capture_output=True, timeout=120)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert len(drills.copies()) <= 1
+
+    drill.probe("shop", RUN, drills.tools())
+
+    row = drills.row()
+    assert drills.copies() == []
+    assert row.finished_at is not None
+    assert row.result is (DrillResult.MISSED if place == "drill.stored" else DrillResult.PASSED)
+
+
+def _die(folder: Path, url: str, armed: str) -> None:
+    """A process of its own, which is killed on its way."""
+    failpoints.arm(armed)
+    store = Store(f"sqlite:///{folder}/vakhta.db")
+    ShopDrills(Shop(url=url, folder=folder / "archives"), StoredBackupRecords(store)).drill()
+
+
+if __name__ == "__main__":
+    _die(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

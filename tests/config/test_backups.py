@@ -214,5 +214,5 @@ def test_the_schema_knows_the_keys_of_each_engine() -> None:
 
 
 def test_every_engine_of_the_settings_is_there_with_its_class() -> None:
-    for word in backup_engines.words():
+    for word in backup_engines.ENGINES:
         assert backup_engines.section_class(word) is not None, word

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from bot.__main__ import main, written_schema
+from bot.config import backup_engines
 from bot.config.settings import Settings, load_settings
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "config"
@@ -139,6 +140,17 @@ def test_the_production_example_shows_every_key_there_is(model: str) -> None:
     keys = (schema["$defs"][model] if model else schema).get("properties", {})
 
     assert [key for key in keys if not re.search(rf"^[^#]*\b{key}: ?", text, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("engine", backup_engines.ENGINES)
+def test_the_production_example_shows_a_store_of_each_engine_with_every_key(engine: str) -> None:
+    read = yaml.safe_load((CONFIG / "production.yaml").read_text())
+    kind = backup_engines.section_class(engine)
+    assert kind is not None
+
+    stores = [one for one in read["backups"]["stores"] if one["engine"] == engine]
+
+    assert {key for one in stores for key in one["where"]} == set(kind.model_fields)
 
 
 @pytest.mark.parametrize("name", ["local.yaml", "production.yaml"])

@@ -101,7 +101,7 @@ SETTINGS = dict(keys(Settings))
 #: The keys of `where`, which depend on the engine of the store.
 WHERE = {
     (word, key): field
-    for word in backup_engines.words()
+    for word in backup_engines.ENGINES
     if (kind := backup_engines.section_class(word)) is not None
     for key, field in keys(kind)
 }

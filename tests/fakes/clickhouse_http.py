@@ -50,6 +50,7 @@ class FakeClickHouse(StrictServer):
         self._process: subprocess.Popen[str] | None = None
         self._one = threading.Lock()
         self._scripts: list[tuple[re.Pattern[str], object]] = []
+        self._rewrites: list[tuple[re.Pattern[str], str]] = []
         self.readers: dict[str, str] = {}
         self.with_log = True
         self.statements: list[str] = []  #: that came by HTTP, in their order
@@ -58,8 +59,13 @@ class FakeClickHouse(StrictServer):
         """Statements in which that is found are not executed: rows, an exception, or another statement's rows."""
         self._scripts.insert(0, (re.compile(pattern), answer))
 
+    def script_rewrite(self, pattern: str, instead: str) -> None:
+        """Execute statements in which that is found with something in its place: one server answers for a cluster."""
+        self._rewrites.append((re.compile(pattern), instead))
+
     def unscript(self) -> None:
         self._scripts.clear()
+        self._rewrites.clear()
         self.readers.clear()
         self.with_log = True
         self.statements.clear()
@@ -136,6 +142,8 @@ class FakeClickHouse(StrictServer):
                 if isinstance(scripted, str):
                     return self._execute(scripted, params, "")
                 return json.dumps({"data": scripted})
+        for pattern, instead in self._rewrites:
+            statement = pattern.sub(instead, statement)
         if "clusterAllReplicas" in statement or "ON CLUSTER" in statement:
             self.fault(f"nothing is scripted for {statement}")
         if not self.with_log and "name = 'backup_log'" in statement:

@@ -322,7 +322,8 @@ class FakeKubernetes(StrictServer, Insides):
 
     def _delete(self, asked: Asked) -> Answer:
         thing = self._object(asked)
-        conditions = json.loads(asked.call.body or b"{}").get("preconditions") or {}
+        options = json.loads(asked.call.body or b"{}")
+        conditions = options.get("preconditions") or {}
         for name, value in conditions.items():
             if thing["metadata"].get(name) != value:
                 held = f"the {name} in record ({thing['metadata'].get(name)})"
@@ -330,5 +331,9 @@ class FakeKubernetes(StrictServer, Insides):
                 said += f": the {name} in the precondition ({value}) does not match {held}"
                 raise Refused(409, "Conflict", f"Operation cannot be fulfilled on {said}", name=asked.name)
         if not asked.dry:
+            if asked.resource.kind == "Job" and not (
+                options.get("propagationPolicy") or asked.call.query.get("propagationPolicy")
+            ):
+                self.objects.orphan(thing)  # Of Jobs alone, for old clients: pkg/registry/batch/job/strategy.go.
             self.objects.delete(asked.resource, thing)
         return Answer.json({"kind": "Status", "apiVersion": "v1", "status": "Success"})

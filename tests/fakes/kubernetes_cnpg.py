@@ -31,6 +31,7 @@ class CloudNativePg:
     running: bool = True
     last_commit: datetime | None = None  #: of the live database; None: just now
     recovery_fails: str = ""  #: what the recovery Job fails with
+    system_id: str = "7431"  #: of what a recovery brings back
     unbound: bool = False  #: volumes of copies stay Pending
     _since: dict[str, Any] = field(default_factory=dict)
     _made: int = 0
@@ -102,11 +103,12 @@ class CloudNativePg:
                 self._end_job(fake, copy, jobs[0])
         elif phase == "Setting up primary" and jobs[0]["status"]["conditions"][0]["type"] == "Complete":
             # Ready, and then restarted once more.
-            self._tell(fake, copy, phase="Waiting for the instances to become active", readyInstances=1)
+            ready = {"type": "Ready", "status": "True", "lastTransitionTime": fake.clock.stamp}
+            waiting = "Waiting for the instances to become active"
+            self._tell(fake, copy, phase=waiting, readyInstances=1, conditions=[ready])
             self._mark(fake, copy)
         elif phase.startswith("Waiting") and self._waited(fake, copy):
-            ready = {"type": "Ready", "status": "True", "lastTransitionTime": fake.clock.stamp}
-            self._tell(fake, copy, phase=HEALTHY, conditions=[ready])
+            self._tell(fake, copy, phase=HEALTHY)
 
     def _start(self, fake: Insides, copy: Thing) -> None:
         spec, name = copy["spec"], copy["metadata"]["name"]
@@ -129,7 +131,7 @@ class CloudNativePg:
         claim = {"metadata": {"name": f"{name}-1", "labels": {"cnpg.io/cluster": name}}, "spec": spec["storage"]}
         claim["status"] = {"phase": "Pending" if self.unbound else "Bound"}
         made(fake, copy, "PersistentVolumeClaim", claim, by="cloudnative-pg")
-        self._tell(fake, copy, phase="Setting up primary", systemID="7431", instances=1, readyInstances=0)
+        self._tell(fake, copy, phase="Setting up primary", systemID=self.system_id, instances=1, readyInstances=0)
         self._mark(fake, copy)
 
     def _end_job(self, fake: Insides, copy: Thing, job: Thing) -> None:

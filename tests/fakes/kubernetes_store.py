@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from tests.fakes.kubernetes_apply import Conflict, applied
 from tests.fakes.kubernetes_defaults import defaulted
 from tests.fakes.kubernetes_fields import Write, managed
-from tests.fakes.kubernetes_kinds import FIELD_SELECTORS, Resource
+from tests.fakes.kubernetes_kinds import FIELD_SELECTORS, SERVED, Resource
 from tests.fakes.ticking import Ticking
 
 Thing = dict[str, Any]
@@ -215,6 +215,19 @@ class Objects:
         elif "deletionTimestamp" not in meta:
             ends = {"deletionTimestamp": self.clock.stamp, "deletionGracePeriodSeconds": 0}
             self._keep(resource, {**thing, "metadata": {**meta, **ends}}, "MODIFIED")
+
+    def orphan(self, owner: Thing) -> None:
+        """What it owns is nobody's from here on."""
+        uid = owner["metadata"]["uid"]
+        for one in self.owned(uid):
+            left = copied(one)
+            left["metadata"]["ownerReferences"] = [
+                each for each in one["metadata"]["ownerReferences"] if each["uid"] != uid
+            ]
+            resource = next(
+                each for each in SERVED if (each.api_version, each.kind) == (one["apiVersion"], one["kind"])
+            )
+            self._keep(resource, left, "MODIFIED")
 
     def _drop(self, resource: Resource, thing: Thing) -> None:
         namespace, name = key = key_of(thing)

@@ -8,6 +8,7 @@ a whole cluster has no rename, so clients are pointed to the copy by people (see
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -34,7 +35,7 @@ from bot.core.programs import Programs
 from bot.integrations.pgbackrest import backup_now, manifest, planning, sentinel
 from bot.integrations.pgbackrest.copy_folder import CopyFolder, Label, copies_in, is_same_place, socket_problem
 from bot.integrations.pgbackrest.copy_server import CopyServer, connects
-from bot.integrations.pgbackrest.course import Course
+from bot.integrations.pgbackrest.course import CopyCourse
 from bot.integrations.pgbackrest.info import ListedBackup
 from bot.integrations.pgbackrest.judging import Findings, judge
 from bot.integrations.pgbackrest.planning import Choice
@@ -45,6 +46,7 @@ from bot.integrations.postgres.checks import verify_postgres
 from bot.integrations.postgres.connection import PostgresConnection, PostgresServer
 from bot.integrations.postgres.primary import PrimaryFacts, ask
 from bot.integrations.programs.job import JobPrograms
+from bot.integrations.programs.local import LocalPrograms
 from bot.lib.text import spell_moment
 
 _STATEMENT = timedelta(hours=6)
@@ -209,6 +211,11 @@ class PgBackRestEngine:
             )
 
     def _refuse_missing_programs(self, version: str) -> None:
+        if os.geteuid() == 0 and isinstance(self._programs, LocalPrograms):
+            raise Rejected(
+                "The bot runs as root, as which PostgreSQL does not start. Nothing was done. Run it as another user,"
+                " who may read the repository."
+            )
         place = Path(self._where.postgres_programs.replace("{version}", version))
         if not (place / "pg_ctl").exists():
             raise Rejected(
@@ -239,7 +246,11 @@ class PgBackRestEngine:
                 kind=planning.kind_of(task.point),
             )
         )
-        self._course(task, folder).copy(tries=1)
+        try:
+            self._course(task, folder).copy(tries=1)
+        except Rejected:
+            folder.remove()  # Nothing is in it, and nothing was started.
+            raise
 
     def look(self, task: RestoreTask) -> CopyStatus:
         folder = self._folder(task)
@@ -248,8 +259,8 @@ class PgBackRestEngine:
             return CopyStatus(state=CopyState.ABSENT)
         return self._course(task, folder).step(label)
 
-    def _course(self, task: RestoreTask, folder: CopyFolder) -> Course:
-        return Course(
+    def _course(self, task: RestoreTask, folder: CopyFolder) -> CopyCourse:
+        return CopyCourse(
             where=self._where,
             programs=self._programs,
             repository=self._repository,
@@ -319,9 +330,11 @@ class PgBackRestEngine:
     # --- removing
 
     def copies(self) -> Sequence[Copy]:
+        if not self._where.folder:
+            return ()  # None was ever made.
         return [
             Copy(run=label.run, name=str(folder.path), created_at=label.created_at, drill=label.drill)
-            for folder, label in copies_in(self._scratch())
+            for folder, label in copies_in(Path(self._where.folder))
             if label.store == self._parts.store
         ]
 

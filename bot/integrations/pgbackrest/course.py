@@ -25,7 +25,7 @@ _TRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class CopyCourse:
     where: PgBackRestSettings
     programs: Programs
     repository: Repository

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from bot.core.backup import Backup, Continuity, Inventory, Window
 from bot.integrations.pgbackrest.info import NO_BACKUPS, ListedBackup, Stanza
-from bot.integrations.pgbackrest.wal import Archive, Gap
+from bot.integrations.pgbackrest.wal import Gap, WalArchive
 from bot.integrations.postgres.primary import PrimaryFacts
 from bot.lib.text import spell_moment
 
@@ -24,7 +24,7 @@ class Findings:
     """Everything that was read. `primary` None: there is none in the settings, or it did not answer."""
 
     stanza: Stanza
-    archive: Archive
+    archive: WalArchive
     folders: frozenset[str]
     primary: PrimaryFacts | None = None
     damaged: Mapping[str, int | None] = field(default_factory=dict)  #: label -> damaged files, of those with errors

@@ -9,18 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 _SUFFIXES = {"gz": ".gz", "bz2": ".bz2", "lz4": ".lz4", "zst": ".zst", "none": ""}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """A file that has to be in the repository, with at least so many bytes."""
-
-    label: str  #: of the backup in whose folder it is
-    path: str
-    size: int
 
 
 def wanted(manifest: str, label: str) -> Mapping[tuple[str, str], int]:

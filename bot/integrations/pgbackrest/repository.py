@@ -16,7 +16,7 @@ from bot.core.errors import OutcomeUnknown, Rejected
 from bot.core.programs import Ended, Program, Programs
 from bot.integrations.pgbackrest.info import Stanza, damaged_files, stanza_of
 from bot.integrations.pgbackrest.settings import PgBackRestSettings
-from bot.integrations.pgbackrest.wal import Archive, archive_of, history_files
+from bot.integrations.pgbackrest.wal import WalArchive, archive_of, history_files
 from bot.lib.text import spell_duration
 
 _READ_LIMIT = timedelta(minutes=5)
@@ -56,10 +56,10 @@ class Repository:
         """How many files of that backup have pages with wrong checksums; None when it is not said."""
         return damaged_files(self._read("info", f"--set={label}", "--output=json"), self._where.stanza)
 
-    def archive(self, archive_id: str, *, segment_size: int | None) -> Archive:
+    def archive(self, archive_id: str, *, segment_size: int | None) -> WalArchive:
         """Every segment that is archived, by listing the repository."""
         if not archive_id:
-            return Archive()
+            return WalArchive()
         place = f"archive/{self._where.stanza}/{archive_id}"
         files = {path: _moment(facts.get("time")) for path, facts in self._list(place, recurse=True).items()}
         histories = {

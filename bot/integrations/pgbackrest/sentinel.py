@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from bot.core.errors import Rejected
-from bot.integrations.pgbackrest.wal import Archive
+from bot.integrations.pgbackrest.wal import WalArchive
 from bot.integrations.postgres.connection import PostgresConnection, PostgresServer
 
 _ARCHIVED_WITHIN = timedelta(minutes=2)
@@ -63,7 +63,7 @@ def _ended_segment(connection: PostgresConnection) -> str:
     )
     high, _, low = str(lsn).partition("/")
     place = (int(high, 16) << 32) + int(low, 16)
-    return Archive(size=int(size)).name(int(str(timeline), 16), (place - 1) // int(size))
+    return WalArchive(size=int(size)).name(int(str(timeline), 16), (place - 1) // int(size))
 
 
 def read(server: PostgresServer) -> Mapping[str, datetime]:

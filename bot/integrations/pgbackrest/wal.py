@@ -51,7 +51,7 @@ class Gap:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Archive:
+class WalArchive:
     """What is archived, of one cluster. `size`: bytes of a segment."""
 
     times: Mapping[tuple[int, int], datetime | None] = field(default_factory=dict)  #: (timeline, number) -> archived
@@ -142,7 +142,7 @@ class Archive:
 
 def archive_of(
     files: Mapping[str, datetime | None], histories: Mapping[int, str], *, segment_size: int | None = None
-) -> Archive:
+) -> WalArchive:
     """`files`: path -> when it was stored. `histories`: timeline -> the text of its history file. `segment_size`: of
     the live server; None when it cannot be asked, and then it is inferred from the names.
     """
@@ -151,7 +151,7 @@ def archive_of(
         archived = _ARCHIVED.fullmatch(path.rpartition("/")[2])
         if archived:
             names.append((archived[1], at))
-    known = Archive(size=segment_size or _inferred_size(name for name, _ in names))
+    known = WalArchive(size=segment_size or _inferred_size(name for name, _ in names))
     times: dict[tuple[int, int], datetime | None] = {}
     double = set()
     for name, at in names:
@@ -160,7 +160,7 @@ def archive_of(
             double.add(place)
         times[place] = at
     branches = {timeline: history_of(text) for timeline, text in histories.items()}
-    return Archive(times=times, double=frozenset(double), histories=branches, size=known.size)
+    return WalArchive(times=times, double=frozenset(double), histories=branches, size=known.size)
 
 
 def history_files(files: Iterable[str]) -> Mapping[int, str]:

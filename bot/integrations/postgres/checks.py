@@ -106,7 +106,9 @@ def _server_checks(copy: PostgresConnection, identifier: str, timeline: int) -> 
     if identifier:
         got = str(copy.value("SELECT system_identifier FROM pg_control_system()"))
         yield CheckResult(name="system identifier", expected=identifier, got=got, ok=got == identifier)
-    if timeline:
+    if timeline and recovering != "false":
+        yield CheckResult(name="timeline", expected=f"above {timeline}", got="still in recovery", ok=False)
+    elif timeline:
         # Of the WAL that is being written: the checkpoint's in the control file follows only later.
         got = str(copy.value("SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"))
         yield CheckResult(name="timeline", expected=f"above {timeline}", got=got, ok=int(got) > timeline)
@@ -151,12 +153,17 @@ def _indexes(copy: PostgresConnection) -> tuple[str, str, bool]:
         chosen.append((oid, name))
     with copy.rolled_back():
         try:
-            copy.change("CREATE EXTENSION IF NOT EXISTS amcheck WITH SCHEMA pg_catalog")
+            copy.change("CREATE EXTENSION IF NOT EXISTS amcheck")
         except Rejected as refused:
             return expected, f"not checked: amcheck cannot be created ({refused.message.rstrip('.')})", True
+        schema = str(
+            copy.value(
+                "SELECT nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'amcheck'"
+            )
+        )
         for oid, name in chosen:
             try:
-                copy.rows("SELECT bt_index_check(%s::oid::regclass, true)", [oid])
+                copy.rows("SELECT {schema}.bt_index_check(%s::oid::regclass, true)", [oid], names={"schema": schema})
             except Rejected as refused:
                 return expected, f"{name}: {refused.message}", False
     return expected, f"none in {len(chosen)} of {len(found)} indexes", True

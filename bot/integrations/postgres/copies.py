@@ -17,6 +17,7 @@ from bot.core.backup import Copy, CopyState, CopyStatus, EngineParts, RestoreTas
 from bot.core.errors import Conflict, Rejected
 from bot.core.programs import Program
 from bot.integrations.postgres import databases
+from bot.integrations.postgres.archive_sources import Archive
 from bot.integrations.postgres.archives import Archives
 from bot.integrations.postgres.client_programs import ClientPrograms
 from bot.integrations.postgres.connection import PostgresConnection, PostgresServer, PostgresUnreachable
@@ -75,22 +76,30 @@ class Copies:
             if found is not None:
                 self._check_ours(found, task)
                 return
-            data_at = self._archives.data_at(self._archives.header(archive))
-            label = CopyLabel(
-                run=task.run,
-                store=task.store,
-                drill=task.drill,
-                backup=archive.name,
-                data_at=data_at.isoformat(),
-                begun_at=self._parts.now().isoformat(),
-                expires_at=task.expires_at.isoformat() if task.expires_at else "",
-            )
             connections = self._where.jobs + _SPARE_CONNECTIONS
+            label = self._label(task, archive)
             databases.create_copy(target, name, label, like=self._where.database, connections=connections)
             self._guard(target, name)
-        with self._fetching(task.run):
-            path = self._archives.source.pin(archive, task.run)
-            self._client.programs.start(self._restoring(task, str(path), self._archives.header(archive).format))
+        try:
+            with self._fetching(task.run):
+                path = self._archives.source.pin(archive, task.run)
+                self._client.programs.start(self._restoring(task, str(path), self._archives.header(archive).format))
+        except Rejected:  # It says that nothing was done, so nothing may be left.
+            self._archives.source.unpin(task.run)
+            with self._target.connect(limit=_DROPPED_WITHIN) as target:
+                databases.drop(target, name)
+            raise
+
+    def _label(self, task: RestoreTask, archive: Archive) -> CopyLabel:
+        return CopyLabel(
+            run=task.run,
+            store=task.store,
+            drill=task.drill,
+            backup=archive.name,
+            data_at=self._archives.data_at(self._archives.header(archive)).isoformat(),
+            begun_at=self._parts.now().isoformat(),
+            expires_at=task.expires_at.isoformat() if task.expires_at else "",
+        )
 
     @contextmanager
     def _fetching(self, run: str) -> Iterator[None]:

@@ -62,6 +62,12 @@ def preview_restore(parts: PreviewParts, archive: Archive, backup: Backup, *, dr
     name = databases.copy_name(parts.database, _PLACE, drill=drill).removesuffix(_PLACE) + "{run}"
     owners = not drill and not missing.roles
     needed = size or live.size or (backup.size_bytes or 0) * _EXPANDS
+    facts = {
+        "archive": archive.identity,
+        "size": str(needed),
+        OWNERS: "yes" if owners else "",
+        NO_TABLESPACES: "yes" if drill or missing.tablespaces else "",
+    }
     return RestorePreview(
         backup_id=backup.id,
         data_at=backup.data_at,
@@ -73,13 +79,7 @@ def preview_restore(parts: PreviewParts, archive: Archive, backup: Backup, *, dr
         size_bytes=backup.size_bytes,
         needs_bytes=needed,
         free_bytes=free,
-        facts={
-            "archive": archive.identity,
-            "data_at": backup.data_at.isoformat(),
-            "size": str(needed),
-            OWNERS: "yes" if owners else "",
-            NO_TABLESPACES: "yes" if drill or missing.tablespaces else "",
-        },
+        facts=facts,
     )
 
 

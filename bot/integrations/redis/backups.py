@@ -68,9 +68,9 @@ class RedisEngine:
         )
 
     def inventory(self) -> Inventory:
-        backups = [one.as_backup() for one in self._files.all()]
-        backups += self._failed_save()
-        return Inventory(backups=tuple(sorted(backups, key=lambda one: one.data_at, reverse=True)))
+        files = [one.as_backup() for one in self._files.all()]
+        attempts = list(self._failed_save())
+        return Inventory(backups=tuple(sorted([*attempts, *files], key=lambda one: one.data_at, reverse=True)))
 
     def preview(self, point: RestorePoint, *, drill: bool) -> RestorePreview:  # noqa: ARG002 (of the protocol)
         file = self._choose(point)

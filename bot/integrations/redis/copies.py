@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,16 @@ from bot.integrations.redis.client import RedisClient, RedisLoading
 from bot.integrations.redis.rdb_files import RdbFiles
 from bot.integrations.redis.settings import RedisSettings
 
+#: Runs its arguments in a session of their own and waits for their end. The server leaves this program to go into the
+#: background, and until it has, it belongs to the session of whoever started it, all of which is ended with that.
+_DETACHED = (
+    "import os,sys\n"
+    "child=os.fork()\n"
+    "if not child:\n"
+    "    os.setsid()\n"
+    "    os.execvp(sys.argv[1],sys.argv[1:])\n"
+    "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child,0)[1]))"
+)
 _PREFIX = "vakhta-restore-"
 _CHUNK = 8 * 1024 * 1024
 _STARTED_WITHIN = timedelta(minutes=1)
@@ -73,6 +84,12 @@ class ScratchServer:
         word = self.label().get("password", "") if password is None else password
         url = f"unix://:{word}@{self.folder}/redis.sock" if word else f"unix://{self.folder}/redis.sock"
         return RedisClient(SecretStr(url), called="The copy's server", timeout=timeout, db=db)
+
+    def fatal(self) -> str:
+        """Why it could not load its file, by the end of its log; "" when nothing is said."""
+        said = self.log.read_text(errors="replace").splitlines()[-20:] if self.log.exists() else []
+        fatal = [line for line in said if any(word in line for word in _FATAL)]
+        return (fatal[0].partition(" # ")[2] or fatal[0])[:200] if fatal else ""
 
     def process(self) -> int | None:
         """The id of its process; None when it does not run. A number that another program has now is not taken: the
@@ -126,17 +143,25 @@ class RedisCopies:
 
     def start(self, server: ScratchServer, *, port: int = 0, file: str = "dump.rdb") -> None:
         """Start its server with that file. `port`: of all interfaces, 0 for none."""
+        server.log.unlink(missing_ok=True)  # what it says is of this start
         server.config.touch(mode=0o600)
         server.config.write_text(_configuration(server, port, file), encoding="utf-8")
         program = Program(
             key=f"redis-server-{server.folder.name}",
-            argv=[self._where.server_program, str(server.config)],
+            argv=[sys.executable, "-I", "-S", "-c", _DETACHED, self._where.server_program, str(server.config)],
             time_limit=_STARTED_WITHIN,
         )
         ended = self._programs.run(program)
+        if "FileNotFoundError" in ended.stderr:
+            message = f"The program {self._where.server_program} is not installed on the bot's machine."
+            raise Rejected(f"{message} Nothing was restored. Install it.", code="no_program")
         if ended.code:
             said = ended.stdout.decode(errors="replace").strip().splitlines()[-1:] or [ended.stderr]
             raise Rejected(f"The copy's server did not start: {said[0][:200]} Nothing was restored.", code="no_server")
+        until = self._now() + _STARTED_WITHIN
+        # It goes into the background before it has written its process's number.
+        while server.process() is None and not server.fatal() and self._now() < until:
+            self._pause(_POLL)
 
     def look(self, task: RestoreTask) -> CopyStatus:
         """As `core.backup.Restorer`."""
@@ -260,15 +285,12 @@ class RedisCopies:
 
     def _silent(self, server: ScratchServer, refused: Rejected) -> CopyStatus:
         """A server that does not answer: it has failed at the file, is starting, or was ended from outside."""
-        said = server.log.read_text(errors="replace").splitlines()[-20:] if server.log.exists() else []
-        fatal = [line for line in said if any(word in line for word in _FATAL)]
         if server.process() is not None:
             if refused.code != "unreachable":
                 raise refused
             return CopyStatus(state=CopyState.RUNNING, phase="starting")
-        if fatal:
-            message = fatal[0].partition(" # ")[2] or fatal[0]
-            return CopyStatus(state=CopyState.FAILED, message=f"Redis could not load the file: {message[:200]}")
+        if why := server.fatal():
+            return CopyStatus(state=CopyState.FAILED, message=f"Redis could not load the file: {why}")
         return CopyStatus(state=CopyState.ABSENT, message="the copy's server was ended")
 
 
@@ -309,5 +331,6 @@ def _configuration(server: ScratchServer, port: int, file: str) -> str:
         "pidfile": f'"{server.folder}/redis.pid"',
         "logfile": f'"{server.log}"',
         "databases": "1024",
+        "repl-diskless-sync-delay": "0",  # a cutover has one replica, and nobody else to wait for
     }
     return "\n".join(f"{key} {value}" for key, value in lines.items()) + "\n"

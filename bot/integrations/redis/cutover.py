@@ -222,13 +222,15 @@ class RedisCutover:
 
     def _in_step(self, report: Report) -> bool:
         try:
-            told = self._live.info("replication")
+            told, kept = self._live.info("replication"), self._live.info("persistence")
         except RedisLoading:
             return False
         left = told.get("master_sync_left_bytes", "")
         if told.get("master_sync_in_progress") == "1" and left.lstrip("-").isdecimal() and int(left) > 0:
             report(f"{int(left):,} bytes are left")
-        return told.get("master_link_status") == "up" and told.get("master_sync_in_progress") == "0"
+        # Until its append-only file is written anew, the disk has the old data: a restart would bring them back.
+        writing = kept.get("aof_rewrite_in_progress") == "1" or kept.get("aof_rewrite_scheduled") == "1"
+        return told.get("master_link_status") == "up" and told.get("master_sync_in_progress") == "0" and not writing
 
     def _let_writers_in(self, server: ScratchServer) -> None:
         label = server.label()

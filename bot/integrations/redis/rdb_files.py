@@ -76,7 +76,7 @@ class RdbFiles:
                 known = self._check(path, stat.st_size, stat.st_mtime_ns)
             found.append(known)
         self._checked = {one.name: one for one in found}
-        return _with_neighbours(sorted(found, key=lambda one: one.begun, reverse=True))
+        return _with_neighbours(sorted(found, key=lambda one: (one.begun, one.mtime_ns), reverse=True))
 
     def path_of(self, file: str) -> Path:
         """Of a file that was listed. Raises `Rejected`."""

@@ -72,6 +72,7 @@ def test_archives_of_a_bucket_are_judged_by_reading_them(
     assert len(list(cache.iterdir())) <= 2
 
 
+@pytest.mark.slow
 def test_a_copy_is_restored_from_a_bucket_and_its_archive_is_dropped_afterwards(
     shop: Shop, admin: Admin, settings: dict[str, Any], cache: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_copy_is_restored_from_a_bucket_and_its_archive_is_dropped_afterwards(
     assert not list(cache.glob(".restore-*"))
 
 
+@pytest.mark.slow
 def test_a_backup_is_put_into_the_bucket_and_counts_after_it_was_read_from_there(
     shop: Shop, admin: Admin, settings: dict[str, Any], cache: Path
 ) -> None:

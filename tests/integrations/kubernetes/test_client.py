@@ -15,6 +15,7 @@ from bot.core.kubernetes import ObjectRef, PatchType, ResourceAccess, ResourceKi
 from bot.integrations.kubernetes.client import KubernetesClient
 from bot.integrations.kubernetes.settings import ClusterSettings
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.kubernetes_controllers_garbage import Garbage
 from tests.running import free_port
 
 _PODS = ResourceKind(group="", version="v1", plural="pods", title="Pod")
@@ -274,3 +275,17 @@ def test_a_login_program_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pyt
 
     with pytest.raises(Rejected, match=r"The login to the cluster took over 0\.3 s"):
         KubernetesClient("main", ClusterSettings(kubeconfig=str(file), context="mine")).get(_API)
+
+
+def test_a_job_that_is_deleted_takes_its_pods_with_it(fake: FakeKubernetes, cluster: KubernetesClient) -> None:
+    """Without a policy the API leaves them running, for Jobs alone."""
+    fake.controllers = [Garbage()]
+    jobs = ResourceKind(group="batch", version="v1", plural="jobs", title="Job")
+    uid = fake.put("Job", "one", spec={})["metadata"]["uid"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "one", "uid": uid}
+    fake.put("Pod", "one-x1", metadata={"ownerReferences": [owner]})
+
+    cluster.delete(ObjectRef(kind=jobs, namespace="shop", name="one"), uid=uid)
+    fake.settle()
+
+    assert fake.every("Pod") == []

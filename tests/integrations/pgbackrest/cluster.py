@@ -97,6 +97,8 @@ class Cluster:
         self.config = self.place / "pgbackrest.conf"
         self.port = free_port()
         self.copies.mkdir()
+        self.tablespace = self.place / "fast"
+        self.tablespace.mkdir()
         self._bin = _programs()
         self._user = _unprivileged() if os.geteuid() == 0 else None
         self.programs = ServersUser(self.place)

@@ -20,7 +20,7 @@ from bot.integrations.pgbackrest.judging import Findings, judge
 from bot.integrations.pgbackrest.recovery_log import failure_in
 from bot.integrations.pgbackrest.retention import expiries, retention_of
 from bot.integrations.pgbackrest.settings import PgBackRestSettings
-from bot.integrations.pgbackrest.wal import Archive
+from bot.integrations.pgbackrest.wal import WalArchive
 from bot.integrations.postgres.primary import PrimaryFacts
 
 _AT = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
@@ -92,8 +92,8 @@ def _info(
     return json.dumps([stanza]).encode()
 
 
-def _archive(*missing: int) -> Archive:
-    return Archive(times={(1, one): _AT + timedelta(minutes=one) for one in range(1, 6) if one not in missing})
+def _archive(*missing: int) -> WalArchive:
+    return WalArchive(times={(1, one): _AT + timedelta(minutes=one) for one in range(1, 6) if one not in missing})
 
 
 def _found(
@@ -197,11 +197,11 @@ def test_ten_thousand_backups_are_judged_in_one_pass_over_the_archive() -> None:
     backups = [
         _listed(
             f"20261130-{number:06}F",
-            archive={"start": Archive().name(1, number * 2), "stop": Archive().name(1, number * 2 + 1)},
+            archive={"start": WalArchive().name(1, number * 2), "stop": WalArchive().name(1, number * 2 + 1)},
         )
         for number in range(1, 10_001)
     ]
-    found = replace(_found(*backups), archive=Archive(times=times))
+    found = replace(_found(*backups), archive=WalArchive(times=times))
 
     assert sum(one.usable for one in judge(found).backups) == 10_000
 

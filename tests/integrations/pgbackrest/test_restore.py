@@ -13,6 +13,7 @@ import pytest
 
 from bot.core.backup import BackupTaker, Check, Copy, CopyState, RestorePoint, Restorer, RestoreTask, SentinelEngine
 from bot.core.errors import Rejected
+from bot.core.programs import Program
 from tests.integrations.pgbackrest.cluster import ROLE, new_run, restored, task_of
 from tests.integrations.pgbackrest.conftest import Made
 from tests.running import until
@@ -55,7 +56,11 @@ def test_a_drill_of_the_newest_is_isolated_verified_and_removed_and_has_the_sent
     assert list(engine.read_sentinels(task)) == ["drill-1"]
     assert status.data_at is not None
     assert status.data_at > made.moment
-    auto = (made.cluster.copies / f"orders_drill_{task.short_run}" / "data" / "postgresql.auto.conf").read_text()
+    data = made.cluster.copies / f"orders_drill_{task.short_run}" / "data"
+    [link] = (data / "pg_tblspc").iterdir()
+    assert link.resolve().is_relative_to(data.parent), "its tablespaces are beside the live ones, too"
+    assert made.cluster.execute("SELECT count(*) FROM indexed") == [(50,)]
+    auto = (data / "postgresql.auto.conf").read_text()
     assert "log_connections" in (made.cluster.data / "postgresql.auto.conf").read_text()
     assert "log_connections" not in auto
     assert _rows(made, task) == 1000
@@ -271,3 +276,32 @@ def test_a_copy_whose_server_was_ended_is_started_again(made: Made) -> None:
 
     assert engine.look(task).data_at == before.data_at
     engine.remove(engine.copies()[0])
+
+
+def test_a_restore_that_could_not_be_started_leaves_nothing(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = made.cluster.engine()
+    task = task_of(engine, RestorePoint(latest=True))
+
+    def refuse(program: Program) -> None:
+        raise Rejected(f"{program.argv[0]} cannot be started. Nothing was done.")
+
+    monkeypatch.setattr(made.cluster.programs, "start", refuse)
+    with pytest.raises(Rejected, match="cannot be started"):
+        engine.begin(task)
+
+    assert engine.copies() == []
+    assert engine.look(task).state is CopyState.ABSENT
+
+
+def test_a_store_without_a_folder_is_read_and_restores_nothing(made: Made) -> None:
+    engine = made.cluster.engine(folder=None)
+
+    assert engine.inventory().backups
+    assert engine.copies() == ()
+    with pytest.raises(Rejected, match=r"nothing was restored\. Set where\.folder"):
+        engine.preview(RestorePoint(latest=True), drill=True)
+
+
+def test_a_version_of_postgresql_that_is_not_installed_refuses_the_plan(made: Made) -> None:
+    with pytest.raises(Rejected, match="PostgreSQL 15 is not installed on the bot's host"):
+        made.cluster.engine(postgres_programs="/nowhere/{version}").preview(RestorePoint(latest=True), drill=True)

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.integrations.pgbackrest.wal import Archive, archive_of, history_of
+from bot.integrations.pgbackrest.wal import WalArchive, archive_of, history_of
 
 _AT = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
 _SUM = "a" * 40
 _HISTORY = "1\t0/3A12F80\tno recovery target specified\n\n# a comment\n2\t0/5000000\tbefore 2026-11-30\n"
 
 
-def _archive(names: Iterable[str], histories: dict[int, str] | None = None, size: int | None = None) -> Archive:
+def _archive(names: Iterable[str], histories: dict[int, str] | None = None, size: int | None = None) -> WalArchive:
     files = {f"{name[:16]}/{name}-{_SUM}.gz": _AT + timedelta(minutes=place) for place, name in enumerate(names)}
     return archive_of(files, histories or {}, segment_size=size)
 
 
 def _names(first: int, last: int, *, timeline: int = 1) -> list[str]:
-    return [Archive().name(timeline, number) for number in range(first, last + 1)]
+    return [WalArchive().name(timeline, number) for number in range(first, last + 1)]
 
 
 def test_a_complete_archive_has_no_gap_over_the_end_of_a_log() -> None:
@@ -89,7 +89,7 @@ def test_what_is_no_segment_is_not_counted() -> None:
 
 @pytest.mark.parametrize("size", [1 << 20, 1 << 26, 1 << 30])
 def test_the_size_of_segments_is_inferred_where_the_live_server_cannot_be_asked(size: int) -> None:
-    real = Archive(size=size)
+    real = WalArchive(size=size)
     per_log = (1 << 32) // size
     names = [real.name(1, number) for number in range(per_log - 3, 2 * per_log + 2)]
 

@@ -157,7 +157,9 @@ def test_owner_rights_and_settings_of_the_database_go_along(shop: Shop, engine: 
         assert connection.value("SELECT tableowner FROM pg_tables WHERE tablename = 'orders'") == "shop_owner"
 
 
-@pytest.mark.parametrize("step", range(1, 6))
+@pytest.mark.parametrize(
+    "step", [3, 4, *(pytest.param(one, marks=pytest.mark.slow) for one in (1, 2, 5))], ids=lambda step: f"step {step}"
+)
 def test_a_cutover_that_was_killed_at_any_step_goes_on_or_goes_back(
     shop: Shop, engine: PostgresEngine, task: RestoreTask, step: int
 ) -> None:

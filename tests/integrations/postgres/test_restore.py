@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.backup import Check, Copy, CopyState, RestorePoint
+from bot.core.backup import (
+    BackupTaker,
+    Check,
+    Copy,
+    CopyState,
+    CutoverEngine,
+    RestorePoint,
+    SentinelEngine,
+)
 from bot.core.errors import Conflict, Rejected
 from bot.integrations.postgres.databases import copy_name
 from bot.integrations.programs.local import LocalPrograms
@@ -27,6 +35,18 @@ def test_a_copy_has_the_rows_of_the_backup_and_the_live_one_keeps_its_own(shop: 
     assert status.state is CopyState.RESTORED
     assert (shop.checksum(name), shop.count(name), shop.count()) == (saved, 500, 507)
     assert [one for one in checks if not one.ok] == []
+
+
+def test_the_engine_does_all_that_the_protocols_ask_for(shop: Shop) -> None:
+    engine = shop.engine()
+
+    cutover: CutoverEngine = engine
+    taker: BackupTaker = engine
+    sentinel: SentinelEngine = engine
+
+    assert isinstance(cutover, CutoverEngine)
+    assert isinstance(taker, BackupTaker)
+    assert isinstance(sentinel, SentinelEngine)
 
 
 def test_a_second_begin_of_the_same_run_does_nothing(shop: Shop) -> None:

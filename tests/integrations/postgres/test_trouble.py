@@ -16,7 +16,6 @@ from pydantic import SecretStr
 from bot.core.backup import Copy, CopyState, RestorePoint
 from bot.core.errors import Rejected
 from bot.integrations.postgres import databases
-from bot.integrations.postgres.databases import copy_name
 from tests.integrations.postgres.shop import PROGRAMS, Shop
 from tests.postgres import Postgres
 from tests.running import ROOT, free_port, until
@@ -111,29 +110,40 @@ def test_a_database_is_the_live_one_by_its_server_and_oid_and_not_by_its_name(sh
     databases.guard(renamed, databases.LiveIdentity(server=server, oid=found.oid + 1), server)
 
 
-def test_a_failing_restore_says_why_and_never_counts_as_complete(shop: Shop) -> None:
+def test_a_restore_whose_program_cannot_be_started_leaves_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.dump()
     engine = shop.engine()
     task = shop.task(engine)
-    engine.begin(task)
-    name = copy_name(shop.database, task.run, drill=False)
-    with shop.live.connect("postgres") as admin:
-        until(
-            lambda: bool(
-                admin.value("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [name])
-                or engine.look(task).state is not CopyState.RUNNING
-            ),
-            "pg_restore is connected",
-            within_s=60,
-        )
-        admin.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-    status = shop.ended(engine, task)
-    if status.state is CopyState.RESTORED:
-        pytest.skip("pg_restore was faster than the test")
 
+    def refuse(_: object) -> None:
+        raise Rejected("pg_restore was not started. Nothing was done.")
+
+    monkeypatch.setattr(shop.programs, "start", refuse)
+    with pytest.raises(Rejected, match="Nothing was done"):
+        engine.begin(task)
+
+    assert engine.look(task).state is CopyState.ABSENT
+
+
+def test_a_failing_restore_says_why_and_never_counts_as_complete(shop: Shop) -> None:
+    """Another process may have the plan of a server that still had the role."""
+    _role(shop, "shop_gone")
+    with shop.connect() as connection:
+        connection.change("GRANT SELECT ON orders TO shop_gone")
+        shop.dump()
+        connection.change("REVOKE ALL ON orders FROM shop_gone")
+        connection.change("DROP ROLE shop_gone")
+    engine = shop.engine()
+    told = engine.preview(RestorePoint(), drill=False).not_restored
+    status = shop.restored(engine, task := shop.task(engine, owners="yes"))
+
+    assert told[0] == "owners and rights, since roles are missing on the server: shop_gone"
     assert status.state is CopyState.FAILED
     assert status.message.startswith("pg_restore failed: ")
+    assert 'role "shop_gone" does not exist' in status.message
     assert shop.engine().look(task) == status
+    with pytest.raises(Rejected, match="is failed, not restored"):
+        engine.preview_cutover(task)
 
 
 @contextmanager
@@ -159,6 +169,7 @@ def _small_tablespace(shop: Shop, postgres: Postgres) -> Iterator[str]:
             subprocess.run(["umount", "-l", place], check=False)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_restore_with_its_reason_and_the_copy_can_be_removed(
     shop: Shop, postgres: Postgres
 ) -> None:
@@ -196,6 +207,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_a_bot_that_is_killed_half_way_leaves_a_copy_that_is_known_as_incomplete(shop: Shop) -> None:
     with shop.connect() as connection:  # A trigger that makes the restore of one table wait for a lock.
         connection.change("CREATE FUNCTION wait() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'")

@@ -12,7 +12,7 @@ import pytest
 
 from bot.core.errors import OutcomeUnknown, Rejected
 from bot.core.kubernetes import ObjectRef
-from bot.core.programs import Program
+from bot.core.programs import Program, Programs
 from bot.integrations.kubernetes.client import KubernetesClient
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.integrations.programs.job import JobPrograms, job_name
@@ -78,7 +78,9 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_a_program_gets_its_vector_and_its_output_comes_back(world: World) -> None:
-    ended = world.programs().run(_RESTORE)
+    programs: Programs = world.programs()
+
+    ended = programs.run(_RESTORE)
 
     [(argv, environment)] = world.ran
     assert (ended.code, ended.stdout) == (0, b"done\n")
