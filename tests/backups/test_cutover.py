@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from bot.access.policy import Role, Rule
-from bot.core.backup import RestoreState
+from bot.core.backup import CutoverPreview, RestoreState, RestoreTask
 from bot.core.errors import OutcomeUnknown, Rejected
 from bot.store.runs import Run
 from tests.backups.backup_house import PEOPLE, STORE, BackupHouse, bh
-from tests.fakes.backup_engine import FakeRestorer, copy_name, old_name, unanswered
+from tests.fakes.backup_engine import FakeBackupEngine, FakeRestorer, copy_name, old_name, unanswered
 from tests.house import BO, CY, NOON
 from tests.runs import handle
 
@@ -206,6 +206,25 @@ def test_an_engine_that_does_not_cut_over_says_what_to_do_by_hand(bh: BackupHous
 
     assert "Point the clients to the copy by hand" in refused(bh, f"cutover {restored.id[:8]}")
     assert "Its own schedule makes them" in refused(bh, f"backup {STORE}")
+
+
+class _KeepsItsOld(FakeBackupEngine):
+    """It makes no backups, and says how the live one is saved all the same."""
+
+    begin_backup = None  # type: ignore[assignment]
+
+    def preview_cutover(self, task: RestoreTask) -> CutoverPreview:
+        return replace(super().preview_cutover(task), safety="an exchange keeps every table of the live one")
+
+
+def test_an_engine_that_makes_no_backups_says_how_the_live_one_is_saved(bh: BackupHouse, restored: Run) -> None:
+    bh.restart(engine=_KeepsItsOld(bh.world))
+
+    text = bh.asks(f"cutover {restored.id[:8]}").text
+    run = cut(bh, restored)
+
+    assert "\nAn exchange keeps every table of the live one.\n" in text
+    assert (run.state, bh.world.begun_backups) == ("done", [])
 
 
 def test_a_right_to_the_cutovers_of_one_store_is_asked_for_the_store_of_the_run(bh: BackupHouse, restored: Run) -> None:
