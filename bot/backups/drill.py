@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.backups.beside import Beside
-from bot.backups.drill_course import TEARDOWN, Course, DrillEnded
+from bot.backups.drill_course import TEARDOWN, DrillCourse, DrillEnded
 from bot.backups.drill_plan import BACKUP, drilled, newest_usable, point_of, refuse_busy, refuse_unfit
 from bot.backups.drill_schedule import due
 from bot.backups.ownership import tear_down
@@ -132,9 +132,9 @@ def outcome_of(drill: Drill) -> Outcome:
     return Outcome(result=Result.DONE if passed else Result.FAILED, message=message)
 
 
-def _course(store: BackupStore, engine: Restorer, task: RestoreTask, drill: Drill, tools: Tools) -> Course:
+def _course(store: BackupStore, engine: Restorer, task: RestoreTask, drill: Drill, tools: Tools) -> DrillCourse:
     until, records = tools.deadline(drill.began_at + store.drill.at_most), backups_of(tools).records
-    return Course(store=store, engine=engine, task=task, drill=drill, records=records, tools=tools, deadline=until)
+    return DrillCourse(store=store, engine=engine, task=task, drill=drill, records=records, tools=tools, deadline=until)
 
 
 def _refuse_second(store: BackupStore, records: BackupRecords, now: datetime) -> None:
@@ -190,7 +190,7 @@ def _missed(records: BackupRecords, drill: Drill, reason: str, tools: Tools) -> 
     return outcome_of(ended)
 
 
-def _to_its_end(course: Course, begun: Beside[None] | None) -> Outcome:
+def _to_its_end(course: DrillCourse, begun: Beside[None] | None) -> Outcome:
     """Restore, checks, verdict; and then teardown, whatever came of them."""
     try:
         status = course.restore(begun)
@@ -208,7 +208,7 @@ def _to_its_end(course: Course, begun: Beside[None] | None) -> Outcome:
     return _torn_down(course, begun)
 
 
-def _note_restored(course: Course, status: CopyStatus) -> None:
+def _note_restored(course: DrillCourse, status: CopyStatus) -> None:
     now = course.tools.now()
     course.leave(status.bytes_done if status.bytes_done is not None else status.bytes_total)
     course.put(replace(course.drill, restored_at=course.drill.restored_at or now))
@@ -217,7 +217,7 @@ def _note_restored(course: Course, status: CopyStatus) -> None:
     course.records.put_restore(replace(record, state=RestoreState.RESTORED, restore_time=took))
 
 
-def _judge(course: Course, results: Sequence[CheckResult], status: CopyStatus, newest: datetime | None) -> None:
+def _judge(course: DrillCourse, results: Sequence[CheckResult], status: CopyStatus, newest: datetime | None) -> None:
     """Store the verdict, before the teardown. A sentinel that is lost means that the backup lacks data: FAILED."""
     course.leave()
     drill, now = course.drill, course.tools.now()
@@ -245,7 +245,7 @@ def _judge(course: Course, results: Sequence[CheckResult], status: CopyStatus, n
     course.records.put_restore(replace(record, state=state, checks=tuple(results)))
 
 
-def _promise_broken(course: Course) -> str:
+def _promise_broken(course: DrillCourse) -> str:
     """It restores, and not as fast, or not from as recent data, as is promised."""
     drill, store = course.drill, course.store
     said = []
@@ -256,7 +256,7 @@ def _promise_broken(course: Course) -> str:
     return " ".join(said)
 
 
-def _torn_down(course: Course, begun: Beside[None] | None = None) -> Outcome:
+def _torn_down(course: DrillCourse, begun: Beside[None] | None = None) -> Outcome:
     """Remove the copy. The verdict is stored already; the row is finished with what is left behind."""
     failpoint("drill.judged")
     course.enter(TEARDOWN)

@@ -48,7 +48,7 @@ class DrillEnded(Exception):
 
 
 @dataclass(kw_only=True)
-class Course:
+class DrillCourse:
     """The drill of `task`. `drill`: its row as it is stored; every change is stored at once."""
 
     store: BackupStore
