@@ -86,7 +86,6 @@ class RdsClusters:
                 f"{live.name} is a Multi-AZ cluster of {live.engine}, and only Aurora's are restored. Nothing was done."
             )
         group = str(raw.get("DBClusterParameterGroup") or "")
-        scaling = raw.get("ServerlessV2ScalingConfiguration") or {}
         given: dict[str, Any] = {
             "Engine": live.engine,
             "EngineVersion": live.version,
@@ -97,9 +96,7 @@ class RdsClusters:
             "EnableIAMDatabaseAuthentication": raw.get("IAMDatabaseAuthenticationEnabled"),
             "EnableCloudwatchLogsExports": raw.get("EnabledCloudwatchLogsExports"),
             "CopyTagsToSnapshot": raw.get("CopyTagsToSnapshot"),
-            "ServerlessV2ScalingConfiguration": {
-                key: scaling[key] for key in ("MinCapacity", "MaxCapacity", "SecondsUntilAutoPause") if key in scaling
-            },
+            "ServerlessV2ScalingConfiguration": _scaling(raw),
             "StorageType": raw.get("StorageType") if raw.get("StorageType") == "aurora-iopt1" else None,
             "NetworkType": raw.get("NetworkType"),
             "EngineLifecycleSupport": raw.get("EngineLifecycleSupport"),
@@ -218,6 +215,11 @@ class RdsClusters:
         if raw.get("MasterUserSecret"):
             yield "the master password that Secrets Manager manages"
         yield "the maintenance window, autoscaling, event subscriptions, CloudWatch alarms, and targets of RDS Proxy"
+
+
+def _scaling(raw: Mapping[str, Any]) -> dict[str, Any]:
+    told = raw.get("ServerlessV2ScalingConfiguration") or {}
+    return {key: told[key] for key in ("MinCapacity", "MaxCapacity", "SecondsUntilAutoPause") if key in told}
 
 
 def _database(raw: Mapping[str, Any]) -> RdsDatabase:

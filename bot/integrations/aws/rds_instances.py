@@ -106,15 +106,7 @@ class RdsInstances:
             "DeletionProtection": False,
         }
         if drill:
-            given |= {
-                "DBInstanceClass": drill.instance_class or given["DBInstanceClass"],
-                "DBSubnetGroupName": drill.subnet_group or given["DBSubnetGroupName"],
-                "VpcSecurityGroupIds": list(drill.security_groups),
-                "MultiAZ": False,
-                "PubliclyAccessible": False,
-                "BackupRetentionPeriod": 0,
-                "PreferredBackupWindow": None,
-            }
+            given |= _apart(drill, given)
         return {key: value for key, value in given.items() if value not in (None, "", [], ())}
 
     def bare(self, place: DrillPlace) -> dict[str, Any]:
@@ -189,6 +181,18 @@ def described(rds: AwsService, absent: str, operation: str, key: str, **named: s
             return None
         raise
     return dict(found[0]) if found else None
+
+
+def _apart(drill: DrillPlace, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "DBInstanceClass": drill.instance_class or given["DBInstanceClass"],
+        "DBSubnetGroupName": drill.subnet_group or given["DBSubnetGroupName"],
+        "VpcSecurityGroupIds": list(drill.security_groups),
+        "MultiAZ": False,
+        "PubliclyAccessible": False,
+        "BackupRetentionPeriod": 0,
+        "PreferredBackupWindow": None,
+    }
 
 
 def _own(named: Any, key: str) -> str | None:

@@ -18,6 +18,7 @@ from bot.integrations.aws.client import CUT_OFF, AwsService
 from bot.integrations.aws.s3_plan import VersionEntry
 
 _READ = 50
+_NAMED = 3
 _REPORT_EVERY = 10_000
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
@@ -55,15 +56,18 @@ def verify_copy(
         copy = next(held, None)
     wrong.extend(f"{one[0]} did not exist then" for one in [copy, *held] if one is not None)
     answers = {"count": str(count), "bytes": str(size), "newest": newest}
-    found = [
-        CheckResult(
-            name="every object is there", expected="all, with their sizes and ETags",
-            got=f"{count:,} as they were; {len(wrong):,} not{': ' + '; '.join(wrong[:3]) if wrong else ''}",
-            ok=not wrong and count > 0,
-        ),
-        _read_some(s3, bucket, sample, count, report),
-    ]  # fmt: skip
+    found = [_all_there(count, wrong), _read_some(s3, bucket, sample, count, report)]
     return found + [run_check(one, _asking(answers), ask_live=None, data_at=at) for one in checks]
+
+
+def _all_there(count: int, wrong: Sequence[str]) -> CheckResult:
+    bad = f": {'; '.join(wrong[:_NAMED])}" if wrong else ""
+    return CheckResult(
+        name="every object is there",
+        expected="all, with their sizes and ETags",
+        got=f"{count:,} as they were; {len(wrong):,} not{bad}",
+        ok=not wrong and count > 0,
+    )
 
 
 def _read_some(

@@ -18,6 +18,8 @@ from tests.fakes.aws_rds import UnkindRds
 from tests.integrations.aws.conftest import REGION, Admin
 from tests.integrations.aws.virtual import VirtualClock
 
+pytestmark = pytest.mark.slow  # each test makes several databases, call by call
+
 RUN, SWAP = "5f0e3d7ac1b2498d", "c0ffee00c1b2498d"
 COPY = "shop-restore-5f0e3d7a"
 Build = Callable[..., RdsEngine]

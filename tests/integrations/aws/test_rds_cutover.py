@@ -20,6 +20,8 @@ from tests.integrations.aws.conftest import REGION, Admin
 from tests.integrations.aws.virtual import VirtualClock, at_loopback
 from tests.postgres import Postgres
 
+pytestmark = pytest.mark.slow  # each test makes several databases, call by call
+
 RUN, SWAP = "5f0e3d7ac1b2498d", "c0ffee00c1b2498d"
 COPY, OLD = "orders-restore-5f0e3d7a", "orders-old-c0ffee00"
 

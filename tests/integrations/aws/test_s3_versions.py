@@ -259,7 +259,7 @@ def test_a_process_that_was_killed_is_followed_by_one_that_goes_on(
             raise Killed
         return put(*told)
 
-    engine._manifests.put = killed_at_the_second  # type: ignore[method-assign]
+    monkeypatch.setattr(engine._manifests, "put", killed_at_the_second)
     with pytest.raises(Killed):
         engine.begin(task)
     assert build().look(task).state is CopyState.RUNNING
