@@ -211,7 +211,10 @@ def test_the_contract_and_its_page_come_from_the_bot_alone(house: WebHouse) -> N
     contract = house.http.get("/api/openapi.json").json()
     page = house.http.get("/api/docs")
 
-    paths = {"/api/audit", "/api/drills", "/api/incidents", "/api/incidents/{incident_id}", "/api/plans", "/api/runs"}
+    paths = {
+        *("/api/audit", "/api/drills", "/api/incidents", "/api/incidents/{incident_id}", "/api/plans"),
+        *("/api/runs", "/api/stores"),
+    }
     assert set(contract["paths"]) == paths
     assert "GET /api/incidents/{incident_id}" in page.text
     assert re.findall(r"https?://", page.text) == []
