@@ -345,3 +345,24 @@ def test_a_portals_page_with_200_is_told_and_a_change_stays_unknown(there: Echo)
     assert "Something between this machine and The shop answered (200" in refusal.message
     assert _TOKEN not in refusal.message
     assert "It is not known whether it took effect" in unknown.value.message
+
+
+def test_a_body_of_bytes_goes_out_as_it_is_and_a_change_may_have_a_query(there: Echo) -> None:
+    api(there.url).send("POST", "/", query=[("database", "a b")], body=b"SELECT 'x'")
+
+    (call,) = there.received
+    assert call.body == b"SELECT 'x'"
+    assert call.query == {"database": "a b"}
+    assert "json" not in call.headers.get("content-type", "")
+
+
+def test_a_server_error_that_the_service_itself_has_marked_is_an_answer(there: Echo) -> None:
+    marked = HttpApi(there.url, called="The shop", error_header="X-Shop-Error")
+    there.says = Answer(status=500, body=b"no such table", headers={"X-Shop-Error": "60"})
+
+    assert refused(change, marked).code == "60"
+    assert "no such table" in refused(look, marked).message
+
+    there.says = Answer(status=502, body=b"of a proxy")
+    with pytest.raises(OutcomeUnknown):
+        change(marked)

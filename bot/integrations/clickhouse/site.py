@@ -126,7 +126,7 @@ class ClickHouseSite:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CopyLabel:
+class ClickHouseCopyLabel:
     """What the comment of a copy says."""
 
     run: str
@@ -146,11 +146,11 @@ class CopyLabel:
         return " ".join(words)
 
 
-def label_of(task: RestoreTask, store: str, now: datetime) -> CopyLabel:
-    return CopyLabel(run=task.run, store=store, created_at=now, drill=task.drill)
+def label_of(task: RestoreTask, store: str, now: datetime) -> ClickHouseCopyLabel:
+    return ClickHouseCopyLabel(run=task.run, store=store, created_at=now, drill=task.drill)
 
 
-def read_label(comment: str | None) -> CopyLabel | None:
+def read_label(comment: str | None) -> ClickHouseCopyLabel | None:
     """None for a database that is not ours."""
     words = dict(word.split("=", 1) for word in (comment or "").split(" ") if "=" in word)
     if OWNER_LABEL not in words:
@@ -159,7 +159,7 @@ def read_label(comment: str | None) -> CopyLabel | None:
         created = datetime.fromisoformat(words.get("at", ""))
     except ValueError:
         created = None
-    return CopyLabel(
+    return ClickHouseCopyLabel(
         run=words[OWNER_LABEL],
         store=words.get("store", ""),
         created_at=created,
