@@ -21,7 +21,7 @@ from bot.integrations.cloudnativepg.site import (
     SCHEDULED,
     SNAPSHOT,
     STORE,
-    Archive,
+    CnpgArchive,
     CnpgSite,
     archive_of,
 )
@@ -48,7 +48,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0
 class ArchiveLook:
     """What is known of the WAL archive."""
 
-    archive: Archive | None
+    archive: CnpgArchive | None
     first: datetime | None  #: the first moment that can be recovered
     archiving: bool
     since: datetime | None  #: since when it archives, or does not

@@ -13,7 +13,7 @@ from bot.core.backup import DRILL_LABEL, OWNER_LABEL, RestoreTask
 from bot.core.kubernetes import KubernetesObject
 from bot.integrations.cloudnativepg.inventory import SNAPSHOTS, method_of, snapshots_of
 from bot.integrations.cloudnativepg.settings import CloudNativePgSettings
-from bot.integrations.cloudnativepg.site import CLUSTER_LABEL, PLUGIN, Archive
+from bot.integrations.cloudnativepg.site import CLUSTER_LABEL, PLUGIN, CnpgArchive
 from bot.integrations.kubernetes.resources import status_of
 
 STORE_NOTE, EXPIRES_NOTE = "vakhta.dev/store", "vakhta.dev/expires"
@@ -37,7 +37,11 @@ def labels(task: RestoreTask) -> Mapping[str, str]:
 
 
 def cluster(
-    task: RestoreTask, where: CloudNativePgSettings, live: KubernetesObject, backup: KubernetesObject, archive: Archive
+    task: RestoreTask,
+    where: CloudNativePgSettings,
+    live: KubernetesObject,
+    backup: KubernetesObject,
+    archive: CnpgArchive,
 ) -> KubernetesObject:
     """One instance, with the image, the volumes and the parameters of the live one."""
     notes = {STORE_NOTE: task.store} | ({EXPIRES_NOTE: task.expires_at.isoformat()} if task.expires_at else {})

@@ -54,18 +54,20 @@ class CnpgSite:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Archive:
+class CnpgArchive:
     """Where a cluster archives its WAL and puts its backups, by the plug-in."""
 
     store: str  #: the ObjectStore
     server: str
 
 
-def archive_of(live: KubernetesObject) -> Archive | None:
+def archive_of(live: KubernetesObject) -> CnpgArchive | None:
     """None for a cluster that does not archive by the plug-in."""
     for plugin in (live.get("spec") or {}).get("plugins") or ():
         parameters: Mapping[str, Any] = plugin.get("parameters") or {}
         if plugin.get("name") == PLUGIN and plugin.get("enabled", True) and parameters.get("barmanObjectName"):
             name = str(live["metadata"]["name"])
-            return Archive(store=str(parameters["barmanObjectName"]), server=str(parameters.get("serverName") or name))
+            return CnpgArchive(
+                store=str(parameters["barmanObjectName"]), server=str(parameters.get("serverName") or name)
+            )
     return None
