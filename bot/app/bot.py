@@ -309,6 +309,7 @@ class Bot:
             api_token=self._settings.server.api_token,
             version=version("vakhta"),
             cards=build_card_settings(self._settings),
+            backups=self._backups,
         )
 
     def _ping(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -12,13 +13,19 @@ from bot.backups import drill_tick, reaper
 from bot.backups.drill_tick import DrillTick
 from bot.backups.reaper import Reaper
 from bot.core.alert import Alert, AlertBatch
-from bot.core.backup import BackupStore, Drill
+from bot.core.backup import BackupStore, Drill, DrilledElsewhere
+from bot.core.errors import OutcomeUnknown, Rejected
 from bot.lib.metrics import Metrics
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.engine import Store
 
 #: A function to call, and the seconds between two calls.
 Tick = tuple[Callable[[], object], int]
+
+logger = logging.getLogger(__name__)
+
+#: AWS waits for a result for at least an hour.
+_VALIDATE_EVERY_S = 300
 
 
 def drill_ticks(store: Store, chatops: ChatOps, take: Take, meters: Metrics) -> tuple[Tick, ...]:
@@ -41,6 +48,7 @@ def drill_ticks(store: Store, chatops: ChatOps, take: Take, meters: Metrics) -> 
     return (
         (on_own_thread("drills", _each(drills.look_after, stores)), drill_tick.EVERY_S),
         (on_own_thread("sentinels", _each(drills.keep_sentinel, stores)), drill_tick.EVERY_S),
+        (on_own_thread("validators", _each(partial(validate_drills, records), stores)), _VALIDATE_EVERY_S),
         (on_own_thread("reaper", _each(reaps.look_after, stores)), reaper.EVERY_S),
     )
 
@@ -52,6 +60,16 @@ def _each(work: Callable[[BackupStore], object], stores: Mapping[str, BackupStor
 
 def _one(work: Callable[[BackupStore], object], stores: Mapping[str, BackupStore], name: str) -> None:
     work(stores[name])
+
+
+def validate_drills(records: StoredBackupRecords, store: BackupStore) -> None:
+    """Keep the rows of drills that the store's own system makes. Two replicas write the same rows."""
+    if isinstance(store.engine, DrilledElsewhere):
+        try:
+            for drill in store.engine.validate_drills(store.checks):
+                records.put_drill(drill)
+        except (Rejected, OutcomeUnknown) as down:
+            logger.warning("drills of its own system are not read", extra={"store": store.name, "why": down.message})
 
 
 def _count(meters: Metrics, drill: Drill) -> None:

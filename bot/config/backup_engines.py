@@ -22,6 +22,7 @@ class EngineEntry:
     settings: str
     engine: str
     runs_programs: bool = False  #: the key `run` of a store means something
+    on_this_machine: bool = False  #: its programs serve the copy, so they cannot run as a Job
     only_reads: bool = False  #: it restores nothing, so no drill can be made
     in_cluster: bool = False  #: the key `cluster` of `where` is a name under `clusters`
 
@@ -69,7 +70,10 @@ ENGINES: Mapping[str, EngineEntry] = {
         engine=f"{_IN}.clickhouse_backup.backups:ClickHouseBackupEngine",
     ),
     "redis": EngineEntry(
-        settings=f"{_IN}.redis.settings:RedisSettings", engine=f"{_IN}.redis.backups:RedisEngine", runs_programs=True
+        settings=f"{_IN}.redis.settings:RedisSettings",
+        engine=f"{_IN}.redis.backups:RedisEngine",
+        runs_programs=True,
+        on_this_machine=True,
     ),
     "velero": EngineEntry(
         settings=f"{_IN}.velero.settings:VeleroSettings", engine=f"{_IN}.velero.backups:VeleroEngine", in_cluster=True

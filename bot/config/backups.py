@@ -157,6 +157,8 @@ class BackupStoreSettings(Section):
             yield ("drill",), f"cannot be: {word} is only read here, for freshness; remove it, or use pgbackrest"
         if given.get("run") is not None and not engine.runs_programs:
             yield ("run",), f"means nothing here: {word} runs no programs; remove it"
+        if isinstance(given.get("run"), Mapping) and engine.on_this_machine:
+            yield ("run",), f"must be local: {word} serves its copies on the machine of the bot"
 
     @classmethod
     def doubts(cls, given: Mapping[str, object]) -> Iterator[Mistake]:

@@ -351,6 +351,17 @@ class BackupStore:
     where: str = ""  #: for people: "s3://backups/orders", without secrets
 
 
+@runtime_checkable
+class DrilledElsewhere(BackupReader, Protocol):
+    """Its own system makes drills too, which the bot checks: restore testing of AWS Backup."""
+
+    def validate_drills(self, checks: Sequence[Check]) -> Sequence[Drill]:
+        """Check the copies that wait for it, and return a row for each drill that has ended since the last call; after
+        a restart some of them come again, under the same `run`. Raises `Rejected`.
+        """
+        ...
+
+
 class DrillResult(StrEnum):
     """How a drill ended. MISSED and ABORTED say nothing about the backup."""
 

@@ -12,6 +12,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 from contextlib import suppress
 from datetime import timedelta
 from errno import EACCES, EADDRINUSE
@@ -91,10 +92,7 @@ def build_web(
     console = next((channel for channel in channels.values() if channel.local), None)
     board = Board(feed=feed, auth=auth, console=console, threads=threads.console, version=version)
     app = _bare_app(version)
-    app.include_router(
-        incidents_api.routes(store, auth, threads=threads.api, cards=cards or CardSettings(), backups=backups)
-    )
-    app.include_router(audit_api.routes(store, auth, threads=threads.api))
+    _add_api(app, store, auth, threads=threads.api, cards=cards or CardSettings(), backups=backups)
     app.include_router(board.routes())
     webhooks = ChannelWebhooks(channels, threads=threads.inbound, meters=meters, on_refused=on_refused)
     app.include_router(webhooks.routes())
@@ -102,9 +100,16 @@ def build_web(
     health = HealthEndpoint(checks, channels=channel_checks, notes=note_checks, threads=threads.look)
     app.include_router(health.routes())
     app.include_router(MetricsEndpoint(meters, outbox_sizes, threads=threads.look).routes())
-    incidents_api.publish_contract(app, auth)
     board.publish_contract(app)
     return WebApp(app=app, alerts=alerts, feed=feed, threads=threads, proxied=proxied)
+
+
+def _add_api(
+    app: FastAPI, store: Store, auth: Auth, *, threads: Executor, cards: CardSettings, backups: Backups | None
+) -> None:
+    app.include_router(incidents_api.routes(store, auth, threads=threads, cards=cards, backups=backups))
+    app.include_router(audit_api.routes(store, auth, threads=threads))
+    incidents_api.publish_contract(app, auth)
 
 
 def _bare_app(version: str) -> FastAPI:

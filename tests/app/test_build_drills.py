@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bot.app.build_drills import drill_ticks
+from bot.app.build_drills import drill_ticks, validate_drills
 from bot.app.scheduler import on_own_thread
 from bot.core.alert import AlertBatch
-from bot.core.backup import DrillResult
+from bot.core.backup import BackupStore, Check, Drill, DrillResult
+from bot.core.errors import Rejected
 from bot.lib.metrics import Metrics
+from bot.store.backup_rows import StoredBackupRecords
 from tests.backups.drill_ground import NAME, OTHER
 from tests.backups.test_drill_tick import Night
-from tests.house import House
+from tests.fakes.backup_engine import BackupWorld, FakeBackupReader
+from tests.house import NOON, House
 from tests.running import until
 from tests.runs import wait_until_ended
 
@@ -88,3 +91,32 @@ def test_a_call_that_fails_is_logged_and_the_next_has_its_turn(caplog: pytest.Lo
 
     assert done.wait(30)
     assert "tick failed" in caplog.text
+
+
+def test_drills_of_the_stores_own_system_are_kept_and_one_that_cannot_be_read_holds_up_nothing(house: House) -> None:
+    answers: list[Sequence[Drill] | Rejected] = [
+        Rejected("AWS Backup did not answer."),
+        [Drill(run="aws-j1", store="prod/aws", engine="aws-backup", began_at=NOON, result=DrillResult.PASSED)],
+    ]
+
+    class Tested(FakeBackupReader):
+        def validate_drills(self, checks: Sequence[Check]) -> Sequence[Drill]:
+            answer = answers.pop(0)
+            if isinstance(answer, Rejected):
+                raise answer
+            return answer
+
+    store = BackupStore(
+        name="prod/aws",
+        service="",
+        engine=Tested(BackupWorld(house.clock, lambda _: None)),
+        engine_name="aws-backup",
+        rpo=timedelta(hours=1),
+        rto=timedelta(hours=4),
+    )
+    records = StoredBackupRecords(house.store)
+    validate_drills(records, store)
+    assert records.list_drills("prod/aws") == []
+    validate_drills(records, store)
+
+    assert [one.run for one in records.list_drills("prod/aws")] == ["aws-j1"]

@@ -10,6 +10,7 @@ import pytest
 
 from bot.__main__ import written_schema
 from bot.config import backup_engines
+from bot.config.backups import BackupStoreSettings
 from bot.config.faults import InvalidSettings
 from bot.config.settings import Settings, load_settings, read_settings
 from tests.fakes import backup_settings
@@ -216,3 +217,10 @@ def test_the_schema_knows_the_keys_of_each_engine() -> None:
 def test_every_engine_of_the_settings_is_there_with_its_class() -> None:
     for word in backup_engines.ENGINES:
         assert backup_engines.section_class(word) is not None, word
+
+
+def test_redis_serves_its_copies_here_so_its_programs_cannot_run_as_a_job() -> None:
+    found = list(BackupStoreSettings.mistakes({"engine": "redis", "run": {"job": {"cluster": "main"}}}))
+
+    assert found == [(("run",), "must be local: redis serves its copies on the machine of the bot")]
+    assert list(BackupStoreSettings.mistakes({"engine": "redis", "run": "local"})) == []

@@ -20,6 +20,7 @@ from bot.core.backup import (
     Copy,
     CopyState,
     CopyStatus,
+    Drill,
     EngineParts,
     Inventory,
     Report,
@@ -38,6 +39,7 @@ from bot.integrations.aws.rds_isolation import leak_of, refuse_without_groups
 from bot.integrations.aws.rds_status import status_of
 from bot.integrations.aws.rds_verify import verify_database
 from bot.integrations.aws.recovery_points import RecoveryPoints
+from bot.integrations.aws.restore_testing import RestoreTestingValidator
 from bot.integrations.aws.settings import AwsBackupSettings
 
 _COPY = re.compile(r".*-(restore|drill)-([0-9a-f]{32})")
@@ -62,7 +64,15 @@ class AwsBackupEngine:
         self._points = RecoveryPoints(
             self._backup, AwsService(where, "kms", called=called), where.vault, where.resource
         )
+        self._validator: RestoreTestingValidator | None = None
         self._place = DrillPlace(security_groups=where.security_groups, subnet_group=None, instance_class=None)
+
+    def validate_drills(self, checks: Sequence[Check]) -> Sequence[Drill]:
+        if self._where.testing_plan is None:
+            return ()
+        if self._validator is None:
+            self._validator = RestoreTestingValidator(self._where, self._parts, checks)
+        return self._validator.tick()
 
     def inventory(self) -> Inventory:
         found = [one for _, one in self._points.judged(self._parts.now())]

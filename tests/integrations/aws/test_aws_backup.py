@@ -269,3 +269,14 @@ def test_a_result_that_aws_did_not_take_is_told_again_at_the_next_tick(
 
     aws.forget("backup", "PUT /restore-jobs/j1/validations")
     assert [one.result for one in validator.tick()] == [DrillResult.PASSED]
+
+
+def test_the_engine_validates_what_its_testing_plan_restored_and_nothing_without_one(
+    settings: Settings, backup: UnkindBackup, parts: EngineParts
+) -> None:
+    backup.add_tested("j1", LIVE, "", Status="FAILED", ValidationStatus=None, StatusMessage="no capacity")
+
+    assert AwsBackupEngine(settings(testing_plan=None), parts).validate_drills(()) == ()
+    engine = AwsBackupEngine(settings(testing_plan=PLAN), parts)
+    assert [one.result for one in engine.validate_drills(())] == [DrillResult.FAILED]
+    assert list(engine.validate_drills(())) == [], "told once"
