@@ -29,6 +29,7 @@ SDKS = {
     "alembic": "alembic",
     "requests": "requests",
     "cryptography": "cryptography",
+    "redis": "redis",
 }
 _FLOORS = section(MAP, "Floors")
 _WORD = re.compile(r"`([^`\n]+)`")

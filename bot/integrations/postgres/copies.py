@@ -24,7 +24,7 @@ from bot.integrations.postgres.connection import PostgresConnection, PostgresSer
 from bot.integrations.postgres.databases import (
     FAILED,
     RESTORED,
-    CopyLabel,
+    DatabaseLabel,
     FoundDatabase,
     LiveIdentity,
     copy_name,
@@ -90,8 +90,8 @@ class Copies:
                 databases.drop(target, name)
             raise
 
-    def _label(self, task: RestoreTask, archive: Archive) -> CopyLabel:
-        return CopyLabel(
+    def _label(self, task: RestoreTask, archive: Archive) -> DatabaseLabel:
+        return DatabaseLabel(
             run=task.run,
             store=task.store,
             drill=task.drill,
@@ -268,7 +268,7 @@ class Copies:
         )
 
     def _progress(
-        self, target: PostgresConnection, found: FoundDatabase, label: CopyLabel, task: RestoreTask
+        self, target: PostgresConnection, found: FoundDatabase, label: DatabaseLabel, task: RestoreTask
     ) -> CopyStatus:
         programs, key = self._client.programs, _key(task.run)
         try:

@@ -23,7 +23,7 @@ _LONGEST_NAME = 63
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CopyLabel:
+class DatabaseLabel:
     """What the comment on a copy says. Everything is text, so that any version of the bot can read it."""
 
     run: str
@@ -73,7 +73,7 @@ class FoundDatabase:
     oid: int
     open: bool
     comment: str = ""
-    label: CopyLabel | None = None
+    label: DatabaseLabel | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,17 +113,17 @@ def list_all(connection: PostgresConnection) -> list[FoundDatabase]:
     )
     return [
         FoundDatabase(
-            name=name, oid=int(oid), open=bool(is_open), comment=str(said or ""), label=CopyLabel.from_comment(said)
+            name=name, oid=int(oid), open=bool(is_open), comment=str(said or ""), label=DatabaseLabel.from_comment(said)
         )
         for name, oid, is_open, said in rows
     ]
 
 
-def write_label(connection: PostgresConnection, name: str, label: CopyLabel) -> None:
+def write_label(connection: PostgresConnection, name: str, label: DatabaseLabel) -> None:
     connection.change("COMMENT ON DATABASE {name} IS {text}", names={"name": name}, texts={"text": label.as_comment()})
 
 
-def create_copy(connection: PostgresConnection, name: str, label: CopyLabel, *, like: str, connections: int) -> None:
+def create_copy(connection: PostgresConnection, name: str, label: DatabaseLabel, *, like: str, connections: int) -> None:
     """A new empty database, labelled. One of a drill lets nobody in but its owner and superusers, from its first
     moment: it is made without connections, and gets them when others have lost the right.
     """

@@ -27,7 +27,7 @@ from bot.integrations.postgres import databases
 from bot.integrations.postgres.carry_over import carry_over
 from bot.integrations.postgres.connection import PostgresConnection, PostgresServer
 from bot.integrations.postgres.copies import Copies
-from bot.integrations.postgres.databases import CopyLabel, FoundDatabase, copy_name, old_name
+from bot.integrations.postgres.databases import DatabaseLabel, FoundDatabase, copy_name, old_name
 from bot.integrations.postgres.preview import OWNERS
 from bot.integrations.postgres.writes import ROWS_WRITTEN
 
@@ -49,7 +49,7 @@ class SwapNote:
         return json.dumps([self.old_oid, self.old_sessions, self.new_rows])
 
     @classmethod
-    def of(cls, label: CopyLabel | None) -> SwapNote | None:
+    def of(cls, label: DatabaseLabel | None) -> SwapNote | None:
         try:
             oid, sessions, rows = json.loads(label.swap if label else "")
         except (ValueError, TypeError):

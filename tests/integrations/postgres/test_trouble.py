@@ -85,7 +85,7 @@ def test_the_live_database_is_never_removed_even_if_it_is_labelled_and_its_serve
 ) -> None:
     run = "ab" * 16
     with shop.live.connect("postgres") as admin:
-        label = databases.CopyLabel(run=run, store="shop", drill=True)
+        label = databases.DatabaseLabel(run=run, store="shop", drill=True)
         databases.write_label(admin, shop.database, label)
     engine = shop.engine(copy_url=SecretStr(shop.url.replace("127.0.0.1", "localhost")))
 
