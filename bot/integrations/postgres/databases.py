@@ -123,7 +123,9 @@ def write_label(connection: PostgresConnection, name: str, label: DatabaseLabel)
     connection.change("COMMENT ON DATABASE {name} IS {text}", names={"name": name}, texts={"text": label.as_comment()})
 
 
-def create_copy(connection: PostgresConnection, name: str, label: DatabaseLabel, *, like: str, connections: int) -> None:
+def create_copy(
+    connection: PostgresConnection, name: str, label: DatabaseLabel, *, like: str, connections: int
+) -> None:
     """A new empty database, labelled. One of a drill lets nobody in but its owner and superusers, from its first
     moment: it is made without connections, and gets them when others have lost the right.
     """
