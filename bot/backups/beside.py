@@ -11,6 +11,7 @@ from concurrent.futures import Future, wait
 from threading import Thread
 from typing import Generic, TypeVar
 
+from bot.backups.polling import Polling
 from bot.core.action import Tools
 
 T = TypeVar("T")
@@ -44,8 +45,8 @@ class Beside(Generic[T]):
 
 def attend(work: Callable[[], T], name: str, tools: Tools, check: Callable[[], None]) -> T:
     """The result of `work`. `check` is called at every poll; what it raises ends the waiting, not the work."""
-    begun = Beside(work, name)
+    begun, polling = Beside(work, name), Polling(tools)
     while not begun.ended():
         check()
-        tools.pause(tools.poll_interval)
+        polling.pause()
     return begun.result()

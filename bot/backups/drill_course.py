@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from bot.backups import sentinel
 from bot.backups.beside import Beside, attend
+from bot.backups.polling import Polling
 from bot.backups.waiting import Pace
 from bot.core.action import Tools
 from bot.core.backup import (
@@ -92,7 +93,7 @@ class DrillCourse:
     def restore(self, begun: Beside[None] | None) -> CopyStatus:
         """Wait until the copy is complete. `begun`: the engine's call; None where an earlier process made it."""
         self.enter(RESTORE)
-        asked_at = self.tools.now()
+        asked_at, polling = self.tools.now(), Polling(self.tools)
         while True:
             self.check()
             over = begun is None or begun.ended()
@@ -108,7 +109,7 @@ class DrillCourse:
                 absent = status.state is CopyState.ABSENT and over
                 if absent and self.tools.now() - asked_at >= _APPEARS_WITHIN:
                     raise _not_restored(f"there is no copy. {lost}".rstrip(), resumed=begun is None)
-            self.tools.pause(self.tools.poll_interval)
+            polling.pause()
 
     def prove_isolation(self) -> None:
         """Raises `DrillEnded` unless every attempt to connect out of, or into, the copy failed as it must."""

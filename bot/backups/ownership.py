@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from bot.backups.polling import Polling
 from bot.core.action import Tools
 from bot.core.backup import Copy, Restorer
 from bot.core.errors import OutcomeUnknown, Rejected
@@ -36,7 +37,7 @@ def disowned(copies: Sequence[Copy], run: str, began_at: datetime) -> list[Copy]
 
 def tear_down(engine: Restorer, run: str, began_at: datetime, tools: Tools) -> tuple[str, ...]:
     """Remove the copies of that drill, and wait until they are gone. Returns what is left, each with the reason."""
-    until = tools.now() + _AT_MOST
+    until, polling = tools.now() + _AT_MOST, Polling(tools)
     removed: set[str] = set()
     while True:
         try:
@@ -54,7 +55,7 @@ def tear_down(engine: Restorer, run: str, began_at: datetime, tools: Tools) -> t
                 return tuple(strange)
         if tools.now() >= until:
             return tuple(f"{name} ({problems.get(name, why)})" for name, why in left.items())
-        tools.pause(tools.poll_interval)
+        polling.pause()
 
 
 def _remove(engine: Restorer, ours: Sequence[Copy]) -> dict[str, str]:

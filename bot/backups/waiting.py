@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Thread
 
+from bot.backups.polling import Polling
 from bot.core.action import Tools
 from bot.core.backup import CopyState, CopyStatus, Report
 from bot.core.errors import OutcomeUnknown, Rejected
@@ -146,9 +147,9 @@ def _watch(
     at_most: timedelta,
     unseen_since: float,
 ) -> Waited:
-    pace = Pace()
+    pace, polling = Pace(), Polling(tools)
     while True:
-        going = begun is not None and not _has_ended(begun, tools.poll_interval)
+        going = begun is not None and not _has_ended(begun, polling.next_pause())
         status = _looked(look)
         now = tools.elapsed()
         if status.state in (CopyState.RESTORED, CopyState.FAILED) and not going:
@@ -161,7 +162,7 @@ def _watch(
             return Waited(status=status, late=f"it has not ended within {spell_duration(at_most)}")
         report(_described(status, pace, now))
         if not going:
-            tools.pause(tools.poll_interval)
+            polling.pause()
 
 
 def _started(begin: Callable[[], None]) -> Future[None]:

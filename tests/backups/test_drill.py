@@ -313,7 +313,7 @@ def test_an_engine_that_cannot_be_read_for_a_while_is_waited_for(ground: DrillGr
 
 
 def test_what_cannot_be_removed_is_listed(ground: DrillGround) -> None:
-    ground.world.remove_troubles += [(Rejected("It is in use. Nothing was removed."), False)] * 200
+    ground.world.remove_troubles += [(Rejected("It is in use. Nothing was removed."), False)] * 5000
     outcome = ground.drill()
 
     assert ground.row().result is DrillResult.PASSED
