@@ -44,8 +44,10 @@ class ClickHouseCopies:
         copy = self._site.copy_name(task.short_run)
         if self._operations.of(operation_id(task)) is not None:
             return
-        self._refuse_filled(copy)
         label = read_label(self._site.comment_of(copy))
+        if label is not None and label.run == task.run and self._site.tables(copy):
+            return  # It was begun, and the server has forgotten that.
+        self._refuse_filled(copy)
         if label is None:
             if self._site.comment_of(copy) is not None:
                 raise Conflict(f"There is a database {copy} that is not ours. Nothing was done.")
