@@ -23,10 +23,11 @@ $(VENV)/.tested: requirements-dev.lock $(VENV)/.ready
 run: $(VENV)/.ready ## serve at http://127.0.0.1:8080, on SQLite in var/
 	@$(BIN)/vakhta run --config $(CONFIG)
 
+# Three workers, also on two cores: a third of their time they wait for processes and deadlines.
 test: $(VENV)/.tested ## all tests; installs what they need where apt and Go can
 	@.ci/apt
 	@.ci/helm
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 # The last two run what `make test` has run, on worse terms: on a busy machine, and long after its import.
 test-slow: $(VENV)/.tested ## the tests that take minutes; those that wait, on a busy machine; those that sign, an hour later
