@@ -161,6 +161,7 @@ def test_a_gzip_body_is_read_also_in_members(edge: EdgeHouse, parts: int) -> Non
         (gzip.compress(body()) + b"more", "gzip", 400, "bad_encoding"),
         (body(), "br", 415, "unsupported_encoding"),
     ],
+    ids=["no gzip", "cut off", "more after it", "unknown coding"],
 )
 def test_a_coding_that_does_not_hold_is_kept(edge: EdgeHouse, sent: bytes, coding: str, status: int, code: str) -> None:
     answer = edge.post(sent, {"Content-Encoding": coding})

@@ -121,6 +121,18 @@ class CopyFolder:
                             total += entry.stat(follow_symlinks=False).st_size
         return total
 
+    def empty(self) -> None:
+        """Delete what was restored so far, and nothing else. Raises `Rejected`."""
+        try:
+            for folder in (self.data, self.path / "tablespaces"):
+                for entry in list(folder.iterdir()):
+                    if entry.is_dir() and not entry.is_symlink():
+                        shutil.rmtree(entry)
+                    else:
+                        entry.unlink()
+        except OSError as error:
+            raise self._unusable(error) from None
+
     def remove(self) -> None:
         """The label goes last, so a folder that was removed half is still known as ours."""
         try:

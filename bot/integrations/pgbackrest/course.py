@@ -22,6 +22,9 @@ from bot.integrations.pgbackrest.settings import PgBackRestSettings
 
 #: How often a restore that a crash has cut off is begun again, where it stopped.
 _TRIES = 3
+#: pgBackRest's exit code for a folder with files in which neither PG_VERSION nor backup.manifest is: --delta is then
+#: switched off. A restore leaves it so that was cut off in its first moments. https://pgbackrest.org/command.html
+_NOT_EMPTY = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,9 @@ class CopyCourse:
             return None if self.folder.is_copied else self._copy_again(label)
         if ended is None:
             return self._status(CopyState.RUNNING, "copying", bytes_done=self.folder.size())
+        if ended.code == _NOT_EMPTY and label.tries > 1:
+            self.folder.empty()  # pgBackRest looks under its lock, so no other restore writes there
+            return self._copy_again(label)
         if ended.code:
             return self._fail(label, f"pgBackRest could not restore the files: {explain(ended)}")
         if not self.folder.is_copied:

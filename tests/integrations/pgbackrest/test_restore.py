@@ -242,12 +242,19 @@ def test_a_live_server_that_does_not_answer_prevents_no_restore(made: Made) -> N
     assert any("The live server was not asked" in one for one in preview.moving)
 
 
-def test_a_restore_that_was_cut_off_goes_on_in_the_same_copy(made: Made) -> None:
+@pytest.mark.parametrize("early", [False, True], ids=["later", "in its first moments"])
+def test_a_restore_that_was_cut_off_goes_on_in_the_same_copy(made: Made, *, early: bool) -> None:
     engine = made.cluster.engine()
     task = task_of(engine, RestorePoint(latest=True), drill=True)
     engine.begin(task)
     made.cluster.programs.stop(f"restore-{task.run}-1")  # as the death of the bot ends it
-    (made.cluster.copies / f"orders_drill_{task.short_run}" / "data" / "global" / "pg_control").unlink(missing_ok=True)
+    data = made.cluster.copies / f"orders_drill_{task.short_run}" / "data"
+    (data / "global" / "pg_control").unlink(missing_ok=True)
+    if early:  # It had made folders, and not yet the file by which --delta knows them.
+        (data / "base").mkdir(exist_ok=True)
+        (data / "backup.manifest.pgbackrest.tmp").touch()
+        for mark in ("backup.manifest", "PG_VERSION"):
+            (data / mark).unlink(missing_ok=True)
 
     first = engine.look(task)
 

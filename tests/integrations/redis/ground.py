@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -128,6 +130,11 @@ class RedisGround:
     def in_copy(self, task: RestoreTask, *command: str) -> Any:
         server = self.engine()._copies.server_of(task.run)
         return server.client(timedelta(seconds=60)).ask(*command)
+
+    def kill_copy(self, task: RestoreTask) -> None:
+        pid = self.engine()._copies.server_of(task.run).process()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
 
     def _cli(self, *words: str) -> Sequence[str]:
         return ["redis-cli", "-p", str(self.port), "-a", PASSWORD, "--no-auth-warning", *words]

@@ -256,6 +256,8 @@ def test_a_copy_lets_nobody_in_and_goes_nowhere(ground: RedisGround) -> None:
     ground.in_copy(task, "CONFIG", "SET", "requirepass", "")
     assert "without a password" in ground.engine().isolation_leak(task)
 
+    ground.kill_copy(task)  # which no longer takes the password that it would be stopped with
+
 
 def test_only_our_own_copies_are_listed_and_removed_with_their_servers(ground: RedisGround) -> None:
     ground.back_up()

@@ -162,7 +162,9 @@ def test_while_the_certificate_cannot_be_had_the_sender_is_to_try_again(
 
 
 @pytest.mark.parametrize(
-    "pem", [certificate(key_of("small", 1024)), certificate(ec.generate_private_key(ec.SECP256R1()))]
+    "pem",
+    [certificate(key_of("small", 1024)), certificate(ec.generate_private_key(ec.SECP256R1()))],
+    ids=["1024 bits", "ECDSA"],
 )
 def test_a_key_that_is_too_small_or_not_rsa_proves_nothing(amazon: FakeSns, pem: bytes) -> None:
     amazon.pem = pem
