@@ -11,6 +11,7 @@ from pathlib import Path
 
 #: Why a test that compares times with such a program is skipped; empty in an ordinary run.
 GO_IS_BEHIND = "a program written in Go asks the kernel for the time" if "VAKHTA_TESTS_LATE" in os.environ else ""
+ENGINE_IS_BEHIND = "its engine asks the kernel for the time" if "VAKHTA_TESTS_LATE" in os.environ else ""
 
 _HOUR = timedelta(hours=1)
 

@@ -11,6 +11,7 @@ import pytest
 from bot.core.backup import Check, Copy, CopyState, RestorePoint
 from bot.core.errors import Conflict, Rejected
 from tests.integrations.redis.ground import RedisGround
+from tests.late import ENGINE_IS_BEHIND
 from tests.running import until
 
 pytestmark = pytest.mark.waits
@@ -20,6 +21,7 @@ def _no(_: str) -> None:
     """Nobody reads the reports."""
 
 
+@pytest.mark.skipif(bool(ENGINE_IS_BEHIND), reason=ENGINE_IS_BEHIND)
 def test_a_file_is_listed_with_the_moment_at_which_it_was_begun(ground: RedisGround) -> None:
     before = datetime.now(UTC)
     ground.back_up()
