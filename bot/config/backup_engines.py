@@ -24,6 +24,7 @@ class EngineEntry:
     runs_programs: bool = False  #: the key `run` of a store means something
     on_this_machine: bool = False  #: its programs serve the copy, so they cannot run as a Job
     only_reads: bool = False  #: it restores nothing, so no drill can be made
+    rights: str = ""  #: the module that says which rights it needs in a cluster: to_read, to_restore, to_back_up
     in_cluster: bool = False  #: the key `cluster` of `where` is a name under `clusters`
 
 
@@ -53,6 +54,7 @@ ENGINES: Mapping[str, EngineEntry] = {
     "cnpg": EngineEntry(
         settings=f"{_IN}.cloudnativepg.settings:CloudNativePgSettings",
         engine=f"{_IN}.cloudnativepg.backups:CloudNativePgEngine",
+        rights=f"{_IN}.cloudnativepg.rights",
         in_cluster=True,
     ),
     "rds": EngineEntry(settings=f"{_IN}.aws.settings:RdsSettings", engine=f"{_IN}.aws.rds:RdsEngine"),
@@ -76,7 +78,10 @@ ENGINES: Mapping[str, EngineEntry] = {
         on_this_machine=True,
     ),
     "velero": EngineEntry(
-        settings=f"{_IN}.velero.settings:VeleroSettings", engine=f"{_IN}.velero.backups:VeleroEngine", in_cluster=True
+        settings=f"{_IN}.velero.settings:VeleroSettings",
+        engine=f"{_IN}.velero.backups:VeleroEngine",
+        rights=f"{_IN}.velero.rights",
+        in_cluster=True,
     ),
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import yaml
 
@@ -16,6 +17,7 @@ import commands
 from bot.access.conditions import Context
 from bot.access.policy import CompiledRule, Policy
 from bot.app.build import build_policy
+from bot.app.cli import backup_rights
 from bot.app.service_sites import ServiceSites
 from bot.config.settings import Settings
 from bot.core.access import Permission
@@ -79,6 +81,9 @@ def _findings(settings: Settings, verbs: frozenset[str], only: str) -> Iterator[
             continue
         wanted = dict(_wanted(settings, verbs, [one for one in sites if one.cluster is cluster]))
         wanted |= _of_nodes(settings, verbs, name)
+        wanted |= dict(
+            backup_rights.of_stores(settings, name, partial(_enabled, build_policy(settings), _roles(settings)))
+        )
         wanted |= _about_people(settings, settings.clusters[name]) if wanted else {}
         yield _found(cluster, wanted)
 

@@ -272,3 +272,27 @@ def test_who_may_close_nodes_needs_them_and_sees_pods_of_all_namespaces(
     assert before.about("cordon main/*") == "#   cordon main/*: MISSING get nodes, list nodes, patch nodes, list pods"
     assert resources(before.roles, "ClusterRole") == {"nodes", "pods"}
     assert (before.code, after.code) == (1, 0)
+
+
+def test_stores_of_backups_ask_for_what_is_enabled_and_applying_it_makes_them_whole(
+    fake: FakeKubernetes, desk: Desk
+) -> None:
+    velero = {"cluster": "main", "included": ["shop"], "schedule": "nightly"}
+    store = {"name": "prod/files", "engine": "velero", "rpo": "24h", "rto": "4h", "where": velero}
+    job = {"cluster": "main", "namespace": "backups", "image": "registry.example.com/pg:15"}
+    dumps = {"database": "orders", "url": "postgresql://bot@127.0.0.1/postgres", "folder": "dumps"}
+    postgres = {"name": "prod/orders", "engine": "postgres", "rpo": "1h", "rto": "4h", "where": dumps}
+    desk.settings["backups"] = {"stores": [store, {**postgres, "run": {"job": job}}]}
+    desk.settings["services"], desk.settings["roles"]["ops"]["allow"] = [], ["backups *"]
+
+    read = desk.check()
+    assert "list backups.velero.io" in read.about("backups prod/files")
+    assert "create jobs.batch" in read.about("programs of prod/orders")
+    assert "restore prod/files" not in read.text, "nobody may restore it, and no drill is scheduled"
+
+    store["drill"] = {"every": "7d"}
+    asked = desk.check()
+    assert "create restores.velero.io" in asked.about("restore prod/files")
+    assert asked.code == 1
+    fake.rights.apply(asked.roles)
+    assert desk.check().code == 0
