@@ -123,18 +123,23 @@ def _measure(meters: Metrics, report: StoreReport, now: datetime) -> None:
     age, passed = report.data_age(now), report.last_passed
     usable = report.known and report.finding(Fault.NOTHING_USABLE) is None
     meters.backup_usable.labels(report.store).set(usable)
-    told = {
+    times = {
         meters.backup_age_seconds: age,
         meters.restore_seconds: report.rto_median,
         meters.drill_age_seconds: None if passed is None else now - passed.began_at,
         meters.drill_rpo_seconds: None if passed is None else passed.rpo,
         meters.drill_rto_seconds: None if passed is None else passed.rto,
     }
+    told = {gauge: None if much is None else much.total_seconds() for gauge, much in times.items()}
+    told |= {
+        meters.backup_size_ratio: report.size_ratio,
+        meters.backup_duration_ratio: report.duration_ratio,
+    }
     for gauge, value in told.items():
         if value is None:
             gauge.remove_by_labels({"store": report.store})
         else:
-            gauge.labels(report.store).set(value.total_seconds())
+            gauge.labels(report.store).set(value)
     if report.last_drill is not None:
         meters.drill_passed.labels(report.store).set(report.last_drill.result is DrillResult.PASSED)
 

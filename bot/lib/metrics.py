@@ -114,6 +114,10 @@ class Metrics:
         self.backup_usable = self._gauge(
             "backup_usable", "1 while data as new as the RPO can be restored; 0 also when that is unknown.", "store"
         )
+        self.backup_size_ratio = self._gauge(
+            "backup_size_ratio", "Size of the newest usable backup over the median of the seven before it.", "store"
+        )
+        self.backup_duration_ratio = self._gauge("backup_duration_ratio", "The same of the time that it took.", "store")
         self.restore_seconds = self._gauge(
             "restore_seconds", "Median time to usable data over the drills that passed.", "store"
         )

@@ -183,7 +183,9 @@ def test_what_is_found_is_in_the_metrics_and_what_is_not_known_has_no_series(hou
     given = settings(section(), section("prod/dark", where={"folder": "/b/dark"}))
     WORLDS["dark"] = world()
     WORLDS["dark"].dark_until = NOON + timedelta(hours=1)
-    WORLDS["orders"].add_backup("b1", NOON - timedelta(minutes=30))
+    WORLDS["orders"].add_backup("b1", NOON - timedelta(minutes=30), size_bytes=5)
+    for hours in range(1, 8):
+        WORLDS["orders"].add_backup(f"old{hours}", NOON - timedelta(hours=hours), size_bytes=10)
     records = StoredBackupRecords(house.store)
     records.put_drill(drill(rpo=timedelta(minutes=5)))
     backups = build_backups(given, records, house.clock)
@@ -197,6 +199,7 @@ def test_what_is_found_is_in_the_metrics_and_what_is_not_known_has_no_series(hou
     told = {line for line in meters.text(()).decode().splitlines() if "vakhta_" in line and "store=" in line}
     assert told == {
         'vakhta_backup_age_seconds{store="prod/orders-db"} 1800.0',
+        'vakhta_backup_size_ratio{store="prod/orders-db"} 0.5',
         'vakhta_backup_usable{store="prod/orders-db"} 1.0',
         'vakhta_backup_usable{store="prod/dark"} 0.0',
         'vakhta_restore_seconds{store="prod/orders-db"} 3600.0',
