@@ -101,7 +101,7 @@ class ClickHouseBackupEngine:
                 + (f" (1 of {self._where.shards} shards)" if self._where.shards > 1 else ""),
                 "The downloaded backup stays on the server's disk: `clickhouse-backup delete local` removes it.",
             ),
-            preconditions={"backup": f"{backup.id} of {backup.data_at.isoformat()}"},
+            preconditions={"made": f"{backup.id} of {backup.data_at.isoformat()}"},
             not_restored=(_NEVER_RESTORED, *(f"{one.name} ({one.engine})" for one in left_out)),
             moving=(f"{rows:,} rows in {len(wanted)} tables live now",),
             size_bytes=backup.size_bytes,

@@ -87,7 +87,7 @@ class RedisEngine:
                 f"A server of our own loads {file.keys:,} keys, reached by a socket of its folder alone.",
                 f"It takes about {file.used_memory // _KIB // _KIB:,} MiB of this machine's memory.",
             ),
-            preconditions={"backup": f"{file.name} {stamp_of(path)}"},
+            preconditions={"file": f"{file.name} {stamp_of(path)}"},
             not_restored=_NEVER_RESTORED,
             moving=tuple(self._moving(file)),
             size_bytes=file.size,

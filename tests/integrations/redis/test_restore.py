@@ -228,6 +228,14 @@ def test_a_file_that_was_overwritten_since_the_plan_is_not_restored(ground: Redi
         ground.engine().begin(task)
 
 
+def test_what_a_plan_rests_on_survives_the_name_of_the_backup_in_the_flows(ground: RedisGround) -> None:
+    """The flows write the backup's id as `backup`: under that name a drill would always find it changed."""
+    name = ground.back_up()
+    preview = ground.engine().preview(RestorePoint(), drill=True)
+    assert "backup" not in preview.preconditions
+    assert preview.preconditions["file"].startswith(f"{preview.backup_id} "), name
+
+
 def test_a_file_that_redis_cannot_load_is_told(ground: RedisGround) -> None:
     file = ground.back_up()
     task = ground.task()
