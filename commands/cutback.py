@@ -24,7 +24,7 @@ _MANUAL = Manual(
     topic=Topic.BACKUPS,
     examples=("cutback {run}",),
     details="The run is that of the `restore`, as for `cutover`. What stopped half-way goes back.",
-    way_back="`undo` and the run plans the cutover again.",
+    way_back="`undo <run>` plans the cutover again.",
     approval="Always another person, who types the store's name.",
     needs=(Facility.BACKUPS,),
 )

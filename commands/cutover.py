@@ -24,7 +24,7 @@ _MANUAL = Manual(
     topic=Topic.BACKUPS,
     examples=("cutover {run}",),
     details="The run is that of the `restore`. What stopped half-way goes on.",
-    way_back="`undo` and the run brings the old one back, until both have been written.",
+    way_back="`undo <run>` brings the old one back, until both have been written.",
     approval="Always another person, who types the name of the live one.",
     needs=(Facility.BACKUPS,),
 )

@@ -45,7 +45,7 @@ _MANUAL = Manual(
         "restore {store} from b1",
     ),
     details="Without a backup or a time, the newest. `backups` lists what there is.",
-    way_back="Nothing live is changed. `remove-copy` and the run removes the copy.",
+    way_back="Nothing live is changed. `remove-copy <run>` removes the copy.",
     approval="Always another person, who types the store's name.",
     needs=(Facility.BACKUPS,),
 )

@@ -134,7 +134,7 @@ def _effect(found: RestorePlanFacts) -> Iterator[str]:
         yield f"What it is restored from is deleted by its own system at {spell_exactly(expires)}."
     names = f", then {len(store.checks)} of the settings ({_names(store)})" if store.checks else ""
     yield f"Afterwards it is checked: by the engine's own checks{names}."
-    yield "There is no undo, as nothing live is changed: `cutover` and the run makes it live, `remove-copy` removes it."
+    yield "There is no undo, as nothing live is changed: `cutover <run>` makes it live, `remove-copy <run>` removes it."
 
 
 def _until(found: RestorePlanFacts) -> str:

@@ -74,7 +74,7 @@ def test_the_plan_says_everything_and_needs_a_second_person_who_types_the_name(b
         "It does not come back: roles and their passwords and replicas.",
         "It needs 20.0 GB of room.",
         "Afterwards it is checked: by the engine's own checks, then 1 of the settings (orders).",
-        "There is no undo, as nothing live is changed: `cutover` and the run makes it live, `remove-copy` removes it.",
+        "There is no undo, as nothing live is changed: `cutover <run>` makes it live, `remove-copy <run>` removes it.",
         "Touches: one new copy beside prod/orders-db; the live data is not changed",
         "Now: a cutover to it would lose 10 h of writes",
         "Now: 2 clients write to orders; 7 rows since the backup",

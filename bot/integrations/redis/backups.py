@@ -185,7 +185,14 @@ class RedisEngine:
         return CopyStatus(state=CopyState.RESTORED, message=made.name, bytes_done=file.size, bytes_total=file.size)
 
     def _backup_file(self, run: str) -> Path:
-        return Path(self._where.folder) / f"vakhta-{run[:8]}.rdb"
+        """It fits the pattern of the settings, so that it counts among the backups. Raises `Rejected`."""
+        first, star, rest = self._where.files.partition("*")
+        if not star or set("?[*") & set(first + rest):
+            raise Rejected(
+                f"No backup was begun: no name can be made from the pattern {self._where.files}. Set the key files to"
+                " one with a single *, such as cache-*.rdb."
+            )
+        return Path(self._where.folder) / f"{first}vakhta-{run[:8]}{rest}"
 
     def _backup_part(self, run: str) -> Path:
         return Path(self._where.folder) / f".vakhta-{run[:8]}.part"

@@ -288,6 +288,18 @@ def test_only_our_own_copies_are_listed_and_removed_with_their_servers(ground: R
     assert stranger.exists()
 
 
+def test_a_backup_made_now_has_a_name_that_counts_or_is_refused_before_it_begins(ground: RedisGround) -> None:
+    engine = ground.engine(files="cache-*.rdb")
+    engine.begin_backup(ground.run)
+    until(lambda: engine.look_backup(ground.run).state is not CopyState.RUNNING, "it has ended")
+
+    made = engine.look_backup(ground.run)
+    assert made.message == f"cache-vakhta-{ground.run[:8]}.rdb"
+    assert made.message in {one.id for one in engine.inventory().backups}
+    with pytest.raises(Rejected, match=r"No backup was begun.*Set the key files"):
+        ground.engine(files="cache-??.rdb").begin_backup(ground.run)
+
+
 def test_a_backup_now_is_a_file_that_was_checked(ground: RedisGround) -> None:
     engine = ground.engine()
     assert engine.look_backup(ground.run).state is CopyState.ABSENT
