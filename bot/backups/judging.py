@@ -231,6 +231,9 @@ def _unreadable(store: BackupStore, look: StoreLook | None, now: datetime) -> St
     if look.problem:
         since = look.problem_since or look.looked_at
         return StoreFinding(fault=Fault.UNREADABLE, text=f"It cannot be read: {_sentence(look.problem)}", since=since)
+    if look.looked_at > now + _SKEW:
+        text = f"Its last look is of {spell_moment(look.looked_at)}, in the future, so a clock was wrong."
+        return StoreFinding(fault=Fault.UNREADABLE, text=text, since=None)
     if now - look.looked_at > STALE:
         text = f"It was last looked at {spell_moment(look.looked_at)}; `backups {store.name}` looks now."
         return StoreFinding(fault=Fault.UNREADABLE, text=text, since=look.looked_at)

@@ -28,5 +28,5 @@ def failed(store: str, problem: str, before: StoreLook | None, now: datetime) ->
         inventory=None if before is None else before.inventory,
         read_at=None if before is None else before.read_at,
         problem=problem,
-        problem_since=since or now,
+        problem_since=min(since or now, now),  # a clock that was ahead would keep it from alarming
     )

@@ -35,7 +35,7 @@ def report_on(
     """The report, and the drills, the newest first. `look`: look now where the last look is old, or was none."""
     drills = backups.records.list_drills(store.name, judging.DRILLS_JUDGED)
     seen = backups.records.get_look(store.name)
-    if look and (seen is None or now() - seen.looked_at > judging.STALE):
+    if look and (seen is None or abs(now() - seen.looked_at) > judging.STALE):
         seen = looking.look_at(store, seen, now)
         backups.records.put_look(seen)
     return judging.judge(store, seen, drills, now()), drills

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -22,6 +22,8 @@ _CLOSED = (RestoreState.REMOVED,)
 _SENTINELS_OF = "sentinels of {store}"
 #: How many sentinels of a store are remembered, the newest. A backup that is older than all of them is judged by none.
 _SENTINELS = 256
+#: A look that is so far in the time to come was made under a wrong clock, and gives way to any other.
+_SKEW = timedelta(minutes=5)
 
 
 class StoredBackupRecords:
@@ -134,10 +136,11 @@ class StoredBackupRecords:
             tx.sql.run(
                 "INSERT INTO store_look (store, looked_at, body) VALUES (?, ?, ?) ON CONFLICT (store)"
                 " DO UPDATE SET looked_at = excluded.looked_at, body = excluded.body"
-                " WHERE excluded.looked_at >= store_look.looked_at",
+                " WHERE excluded.looked_at >= store_look.looked_at OR store_look.looked_at > ?",
                 look.store,
                 micros(look.looked_at),
                 _written(look),
+                micros(self._store.now() + _SKEW),  # else one under a clock that was ahead would stay for ever
             )
 
     def get_look(self, store: str) -> StoreLook | None:

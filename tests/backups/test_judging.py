@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from time import process_time
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.backups import judging
+from bot.backups import judging, looking
 from bot.backups.judging import Fault, StoreReport, Verdict
 from bot.core.backup import (
     Backup,
@@ -86,6 +87,23 @@ def test_without_a_usable_backup_there_is_nothing_to_restore(only: Backup, why: 
     assert Fault.NOTHING_USABLE in faults(report)
     assert report.reaches is None
     assert report.findings[0].text == f"No backup can be restored from; RPO 1 h. {why}"
+
+
+def test_a_look_that_is_in_the_future_is_not_ok_for_as_long_as_it_is() -> None:
+    ahead = NOON + DAY
+    window_ahead = Window(earliest=NOON - DAY, latest=ahead)
+    seen = replace(look(backup(), window=window_ahead), looked_at=ahead, read_at=ahead)
+
+    report = judged(seen)
+
+    assert (report.verdict, report.known) == (Verdict.UNKNOWN, False)
+    assert report.findings[0].text.startswith("Its last look is of 2026-11-24 12:00 UTC, in the future")
+
+
+def test_a_store_that_fails_since_a_moment_in_the_future_fails_since_now() -> None:
+    ahead = replace(look(), problem="down", problem_since=NOON + DAY)
+
+    assert looking.failed("prod/orders-db", "down", ahead, NOON).problem_since == NOON
 
 
 def test_a_blocked_store_has_nothing_to_restore_whatever_its_backups_say() -> None:

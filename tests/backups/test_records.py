@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -114,3 +114,13 @@ def test_an_older_look_does_not_replace_a_newer_one(records: StoredBackupRecords
 
     assert records.get_look("s") == newer
     assert records.get_look("t") is None
+
+
+def test_a_look_that_was_made_under_a_clock_that_was_ahead_gives_way(records: StoredBackupRecords) -> None:
+    now = datetime.now(UTC)
+    records.put_look(StoreLook(store="s", looked_at=now + timedelta(days=365), inventory=None, problem="down"))
+    today = StoreLook(store="s", looked_at=now, inventory=None)
+
+    records.put_look(today)
+
+    assert records.get_look("s") == today
