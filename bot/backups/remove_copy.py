@@ -85,6 +85,8 @@ def _read(run: str, tools: Tools) -> RemovalFacts:
     if record.state is RestoreState.REMOVED or record.old_removed_at is not None:
         raise _refused(f"There is nothing left of run {record.task.short_run} to be removed.", "removed")
     old = _is_live(store, record)
+    if not old:
+        _refuse_kept(record, tools)
     copy = None if old else next((one for one in engine.copies() if one.run == record.task.run), None)
     return RemovalFacts(store=store, engine=engine, record=record, old=old, copy=copy)
 
@@ -101,6 +103,28 @@ def _is_live(store: BackupStore, record: RestoreRecord) -> bool:
         )
         raise _refused(message, "half_way")
     return status.state is CutoverState.NEW
+
+
+def _refuse_kept(record: RestoreRecord, tools: Tools) -> None:
+    """Refuse a copy that was live until a later cutover, and is what that one would bring back.
+
+    The trap: it carries its own run's label still, as any copy does. Raises `Rejected`.
+    """
+    since = record.cut_over_at
+    if since is None or record.undone_at is not None:
+        return
+    later = [
+        (one.cut_over_at, one)
+        for one in reports.backups_of(tools).records.list_restores(record.task.store)
+        if one.cut_over_at is not None and one.cut_over_at > since and one.undone_at is None
+    ]
+    by = min(later, key=lambda pair: pair[0])[1] if later else None
+    if by is not None and by.old_removed_at is None:
+        message = (
+            f"{record.name} is kept as the old one of the cutover by run {by.cutover_run[:8]}: "
+            f"`remove-copy {by.task.short_run}` removes it."
+        )
+        raise _refused(message, "kept")
 
 
 def _is_drilled(record: RestoreRecord, tools: Tools) -> bool:

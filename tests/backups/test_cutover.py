@@ -291,6 +291,22 @@ def test_a_copy_of_another_run_is_never_removed_for_its_name(bh: BackupHouse, re
     assert copy_name(other) in bh.world.databases
 
 
+def test_a_copy_that_a_later_cutover_keeps_as_its_old_one_is_no_copy_to_be_removed(
+    bh: BackupHouse, restored: Run
+) -> None:
+    cut(bh, restored)
+    later = bh.does("restore prod/orders-db from b1")
+    second = cut(bh, later)
+
+    said = refused(bh, f"remove-copy {restored.id[:8]}")
+
+    assert f"is kept as the old one of the cutover by run {second.id[:8]}" in said
+    assert f"`remove-copy {later.id[:8]}` removes it" in said
+    bh.does(f"remove-copy {later.id[:8]}")
+    assert bh.world.removed == [old_name(second.id)]
+    assert bh.does(f"remove-copy {restored.id[:8]}").state == "done", "its row is closed"
+
+
 def test_a_backup_is_made_waited_for_and_found_among_the_usable_ones(bh: BackupHouse) -> None:
     bh.confirms(bh.asks(f"backup {STORE}"))
 

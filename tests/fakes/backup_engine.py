@@ -346,7 +346,7 @@ class FakeRestorer(FakeBackupReader):
                 drill=DRILL_LABEL in held.labels,
             )
             for name, held in world.databases.items()
-            if held.labels.keys() & {OWNER_LABEL, DRILL_LABEL} and name.startswith("orders_restore_")
+            if held.labels.keys() & {OWNER_LABEL, DRILL_LABEL} and name != "orders"
         ]
 
     def remove(self, copy: Copy) -> None:
