@@ -69,6 +69,11 @@ class _Stand:
     def swapped(self) -> bool:
         return self.live is not None and self.live.oid == self.copy.oid
 
+    @property
+    def stranger(self) -> FoundDatabase | None:
+        """Neither of the two, with the live one's name: somebody made it while neither of them had that name."""
+        return self.live if self.old is not None and not self.swapped else None
+
 
 class Swap:
     """Cutovers of one database, on one server."""
@@ -127,13 +132,15 @@ class Swap:
     def look(self, task: RestoreTask, cutover_run: str) -> CutoverStatus:
         with self._target.connect(read_only=True) as admin:
             stand = self._stand(admin, task, cutover_run)
-        ours = stand.copy.label is not None and stand.copy.label.cutover == cutover_run
+        ours = _is_of(stand, cutover_run)
         if stand.swapped:
             if not ours:
                 raise Rejected(f"The copy of run {task.short_run} was made live by another run.", code="other_run")
             if stand.copy.open:
                 return CutoverStatus(state=CutoverState.NEW)
             return _partial(f"both are renamed, and {self._database} is still closed: clients are refused")
+        if ours and stand.stranger is not None:
+            return _partial(f"{self._stranger(stand)}. Clients are on that one. Rename it, and ask again")
         if stand.live is None:
             return _partial(f"there is no database {self._database}: clients are refused. Ask for the cutover again")
         if stand.live.open or not ours:
@@ -145,6 +152,8 @@ class Swap:
             stand = self._stand(admin, task, cutover_run)
             if not stand.swapped:
                 # It was stopped half-way, in either direction: nobody has written to any of them.
+                if stand.stranger is not None and _is_of(stand, cutover_run):
+                    return f"{self._stranger(stand)}: rename it first"
                 gone = stand.live is None and stand.old is None
                 return f"there is neither {self._database} nor its old one" if gone else ""
             note = SwapNote.of(stand.copy.label)
@@ -224,6 +233,10 @@ class Swap:
             _allow(admin, copy.name, yes=True)
             raise
 
+    def _stranger(self, stand: _Stand) -> str:
+        assert stand.old is not None
+        return f"{stand.old.name} was renamed, and another database has its name {self._database} since"
+
     def _close(self, admin: PostgresConnection, name: str) -> None:
         """Let nobody in, and end who is in."""
         _allow(admin, name, yes=False)
@@ -282,6 +295,11 @@ class Swap:
             ):
                 raise Conflict(f"Another cutover of {self._database} runs. Nothing was done.")
             yield admin
+
+
+def _is_of(stand: _Stand, cutover_run: str) -> bool:
+    """Whether that cutover has begun with the copy."""
+    return stand.copy.label is not None and stand.copy.label.cutover == cutover_run
 
 
 def _refuse_rights(admin: PostgresConnection, live: FoundDatabase) -> None:

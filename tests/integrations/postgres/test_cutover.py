@@ -218,6 +218,27 @@ def test_after_a_cutover_the_live_one_is_no_copy_that_can_be_removed(
     assert (list(left), shop.count()) == ([], 500)
 
 
+def test_a_database_that_took_the_live_name_between_two_renames_is_not_taken_for_the_old_one(
+    shop: Shop, engine: PostgresEngine, task: RestoreTask
+) -> None:
+    with pytest.raises(Killed):
+        engine.cut_over(task, _CUT, _dies_at(4))
+    with shop.live.connect("postgres") as admin:
+        admin.change("CREATE DATABASE {name}", names={"name": shop.database})  # a client that makes what it misses
+
+    stands = engine.look_cutover(task, _CUT)
+
+    assert (stands.state, "another database has its name" in stands.message) == (CutoverState.PARTIAL, True)
+    with pytest.raises(Conflict, match="another database has its name"):
+        engine.undo_cutover(task, _CUT, _quiet)
+    with pytest.raises(Conflict, match="exists already"):
+        engine.cut_over(task, _CUT, _quiet)
+    with shop.live.connect("postgres") as admin:
+        admin.change("DROP DATABASE {name}", names={"name": shop.database})
+    engine.undo_cutover(task, _CUT, _quiet)
+    assert (engine.look_cutover(task, _CUT).state, shop.count()) == (CutoverState.OLD, 507)
+
+
 def test_a_drills_copy_and_one_without_rights_are_never_cut_over_to(shop: Shop, engine: PostgresEngine) -> None:
     shop.dump()
     drill, bare = shop.task(engine, drill=True), shop.task(engine, owners="")
