@@ -1,13 +1,41 @@
-"""Stands for an engine that could not be made: its store cannot be read, and says why."""
+"""Engines with a bug: one that could not be made, and one that fails in a way that nobody expected."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
 from bot.core.backup import Inventory
-from bot.core.errors import Rejected
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def ask(call: Callable[[], T]) -> T:
+    """What an engine says. Its error is in the log alone: nobody knows what its text holds.
+
+    Raises:
+        Rejected, Conflict: as the engine did.
+        OutcomeUnknown: as the engine did, or it has a bug. A call that changes something may have had its effect.
+    """
+    try:
+        return call()
+    except (Rejected, Conflict, OutcomeUnknown):
+        raise
+    except Exception as bug:
+        logger.exception("an engine of backups failed")
+        message = f"its engine failed in a way that nobody expected ({type(bug).__name__}); see the log"
+        raise OutcomeUnknown(message) from None
 
 
 class BrokenEngine:
-    """Implements `core.backup.BackupReader`. `why`: what went wrong when the engine was made."""
+    """Stands for an engine that could not be made. Implements `core.backup.BackupReader`.
+
+    `why`: what went wrong when it was made.
+    """
 
     def __init__(self, title: str, why: str) -> None:
         self.title = title

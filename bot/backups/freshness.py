@@ -133,7 +133,7 @@ class Freshness:
         self._start(lambda: self._look(name, last), f"look-{name}")
 
     def _look(self, name: str, last: StoreLook | None) -> None:
-        """One look, on a thread of its own. A bug in an engine is logged where the thread ends: the look has failed."""
+        """One look, on a thread of its own. Whatever ends it, the look has failed and is stored as such."""
         found = None
         try:
             store = self._backups.stores[name]

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from bot.backups import judging
+from bot.backups.broken_engine import ask
 from bot.core.backup import BackupStore, StoreLook
-from bot.core.errors import OutcomeUnknown, Rejected
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 
 
 def look_at(store: BackupStore, before: StoreLook | None, now: Callable[[], datetime]) -> StoreLook:
-    """One look, made now. `before`: the last one. A store that cannot be read is a look with a problem."""
+    """One look, made now. `before`: the last one. A store that cannot be read, or whose engine has a bug, is a
+    look with a problem.
+    """
     began = now()
     try:
-        found = store.engine.inventory()
-    except (Rejected, OutcomeUnknown) as trouble:
+        inventory = ask(store.engine.inventory)
+        found = StoreLook(store=store.name, looked_at=now(), inventory=inventory, read_at=began)
+        ask(lambda: judging.judge(store, found, (), now()))  # What cannot be judged would break every table with it.
+    except (Rejected, Conflict, OutcomeUnknown) as trouble:
         return failed(store.name, trouble.message, before, now())
-    return StoreLook(store=store.name, looked_at=now(), inventory=found, read_at=began)
+    return found
 
 
 def failed(store: str, problem: str, before: StoreLook | None, now: datetime) -> StoreLook:

@@ -310,7 +310,6 @@ def test_an_engine_that_hangs_delays_no_other_store_is_asked_once_and_is_unknown
     until(lambda: (watched.records.get_look("prod/hung") or seen).problem == "", "its late answer counts")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_bug_in_an_engine_is_a_store_that_is_unknown_and_ends_no_other_look(watched: Watched) -> None:
     watched.add("prod/buggy", Buggy())
     watched.threads = True
@@ -323,6 +322,22 @@ def test_a_bug_in_an_engine_is_a_store_that_is_unknown_and_ends_no_other_look(wa
     seen = watched.records.get_look("prod/buggy")
     assert seen is not None
     assert seen.problem.startswith("its engine failed in a way that nobody expected")
+
+
+class NoZone(FakeBackupReader):
+    """Its moments have no time zone, so that they cannot be compared with ours."""
+
+    def inventory(self) -> Inventory:
+        return Inventory(backups=(Backup(id="b", data_at=datetime(2026, 11, 23, 11)),))  # noqa: DTZ001
+
+
+def test_what_cannot_be_judged_is_unknown_and_keeps_no_other_store_from_its_alarm(watched: Watched) -> None:
+    watched.stores = {"prod/a": store(NoZone(watched.world), name="prod/a"), **watched.stores}
+    watched.backed_up(2 * HOUR)
+    watched.watch.tick()
+    watched.later(hours=3)
+
+    assert {"BackupTooOld", "BackupUnknown"} <= set(watched.open())
 
 
 def test_a_store_is_looked_at_as_often_as_the_settings_say_by_one_of_the_replicas(watched: Watched) -> None:
