@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from bot.backups import sentinel
 from bot.backups.beside import Beside, attend
+from bot.backups.broken_engine import ask
 from bot.backups.polling import Polling
 from bot.backups.waiting import Pace
 from bot.core.action import Tools
@@ -114,7 +115,9 @@ class DrillCourse:
     def prove_isolation(self) -> None:
         """Raises `DrillEnded` unless every attempt to connect out of, or into, the copy failed as it must."""
         try:
-            leak = attend(lambda: self.engine.isolation_leak(self.task), "drill-isolation", self.tools, self.check)
+            leak = attend(
+                lambda: ask(lambda: self.engine.isolation_leak(self.task)), "drill-isolation", self.tools, self.check
+            )
         except (Rejected, OutcomeUnknown) as trouble:
             message = f"The isolation of the copy could not be tried, so its data was not used: {trouble.message}"
             raise DrillEnded(DrillResult.FAILED, message) from None
@@ -144,7 +147,9 @@ class DrillCourse:
         if not isinstance(engine, SentinelEngine) or not self.store.drill.sentinel:
             return None, None
         try:
-            found = attend(lambda: engine.read_sentinels(self.task), "drill-sentinel", self.tools, self.check)
+            found = attend(
+                lambda: ask(lambda: engine.read_sentinels(self.task)), "drill-sentinel", self.tools, self.check
+            )
         except (Rejected, OutcomeUnknown) as trouble:
             found, why = {}, f"it could not be read: {trouble.message}"
         else:
@@ -158,7 +163,7 @@ class DrillCourse:
         return (replace(got, got=why) if why else got), max(found.values(), default=None)
 
     def _verified(self) -> Sequence[CheckResult]:
-        return self.engine.verify(self.task, self.store.checks, self._told.append)
+        return ask(lambda: self.engine.verify(self.task, self.store.checks, self._told.append))
 
     def _checked_and_told(self) -> None:
         self.check()
@@ -174,8 +179,8 @@ class DrillCourse:
     def _look(self) -> CopyStatus | None:
         """None: it cannot be read now; the deadline ends that."""
         try:
-            return self.engine.look(self.task)
-        except Rejected as down:
+            return ask(lambda: self.engine.look(self.task))
+        except (Rejected, OutcomeUnknown) as down:
             self._say(f"the copy cannot be looked at: {down.message}")
             return None
 
@@ -195,7 +200,7 @@ def _begun_or_lost(begun: Beside[None]) -> str:
         DrillEnded: it was refused.
     """
     try:
-        begun.result()
+        ask(begun.result)
     except (Rejected, Conflict) as refused:
         raise DrillEnded(DrillResult.MISSED, f"It could not begin: {refused.message}") from None
     except OutcomeUnknown as lost:

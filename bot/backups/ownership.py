@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
+from bot.backups.broken_engine import ask
 from bot.backups.polling import Polling
 from bot.core.action import Tools
 from bot.core.backup import Copy, Restorer
@@ -41,10 +43,10 @@ def tear_down(engine: Restorer, run: str, began_at: datetime, tools: Tools) -> t
     removed: set[str] = set()
     while True:
         try:
-            found = engine.copies()
+            found = ask(engine.copies)
             left = {one.name: "it is still being removed" for one in owned(found, run, began_at)}
             problems = _remove(engine, [one for one in owned(found, run, began_at) if one.name not in removed])
-        except Rejected as down:
+        except (Rejected, OutcomeUnknown) as down:
             left, problems = {"the copy of this drill": down.message}, {}
         else:
             strange = [
@@ -63,7 +65,7 @@ def _remove(engine: Restorer, ours: Sequence[Copy]) -> dict[str, str]:
     problems = {}
     for one in ours:
         try:
-            engine.remove(one)
+            ask(partial(engine.remove, one))
         except (Rejected, OutcomeUnknown) as trouble:
             problems[one.name] = trouble.message
     return problems

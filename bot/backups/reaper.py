@@ -10,8 +10,10 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot.alerts import internal
+from bot.backups.broken_engine import ask
 from bot.backups.drill import EXPIRES_AFTER
 from bot.backups.ownership import disowned, owned
 from bot.core.alert import Alert, AlertBatch
@@ -83,7 +85,7 @@ class Reaper:
         left = [f"{one.name} (not marked as made by its run)" for one in disowned(copies, run, began_at)]
         for one in owned(copies, run, began_at):
             try:
-                engine.remove(one)
+                ask(partial(engine.remove, one))
             except (Rejected, OutcomeUnknown) as trouble:
                 left.append(f"{one.name} ({trouble.message})")
             else:

@@ -312,6 +312,26 @@ def test_an_engine_that_cannot_be_read_for_a_while_is_waited_for(ground: DrillGr
     assert any("does not answer" in one for one in ground.said)
 
 
+@pytest.mark.parametrize("method", ["begin", "look", "isolation_leak", "verify", "copies", "remove"])
+def test_a_bug_in_the_engine_ends_the_drill_and_what_it_leaves_is_told(
+    ground: DrillGround, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    plan = ground.plan()
+
+    def broken(*_: object) -> object:
+        raise KeyError("DBInstances")
+
+    monkeypatch.setattr(ground.engine, method, broken)
+
+    ground.drill(plan)
+
+    row, torn_down = ground.row(), method not in ("copies", "remove")
+    assert row.finished_at is not None
+    assert row.result is (DrillResult.FAILED if torn_down else DrillResult.PASSED)
+    assert "in a way that nobody expected (KeyError)" in (row.message if torn_down else "".join(row.leftovers))
+    assert (ground.copies() == []) == torn_down
+
+
 def test_what_cannot_be_removed_is_listed(ground: DrillGround) -> None:
     ground.world.remove_troubles += [(Rejected("It is in use. Nothing was removed."), False)] * 5000
     outcome = ground.drill()
