@@ -118,7 +118,7 @@ class Copies:
             self._check_ours(found, task)
             label = found.label
             if label is None:
-                return CopyStatus(state=CopyState.FAILED, message="the bot ended right after the copy was made")
+                return self._adopted(target, found, task)
             if label.state == RESTORED:
                 size = _size(target, found)
                 return CopyStatus(state=CopyState.RESTORED, bytes_done=size, bytes_total=size, data_at=label.data)
@@ -213,6 +213,23 @@ class Copies:
             ):
                 return str(run)
         return ""
+
+    def _adopted(self, target: PostgresConnection, found: FoundDatabase, task: RestoreTask) -> CopyStatus:
+        """It was made, and its process ended before it was labelled. Without its label nothing removes it: a drill's
+        copy is known by the whole id of its run.
+        """
+        message = "the bot ended right after the copy was made"
+        if self._unlabelled(target, found) == task.run[:8]:
+            label = DatabaseLabel(
+                run=task.run,
+                store=task.store,
+                drill=task.drill,
+                state=FAILED,
+                message=message,
+                backup=task.point.backup_id,
+            )
+            databases.write_label(target, found.name, label)
+        return CopyStatus(state=CopyState.FAILED, message=message)
 
     def _moved(self, target: PostgresConnection, task: RestoreTask) -> FoundDatabase | None:
         """The copy of that run under another name: it was made the live one."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from bot.backups.ownership import owned
 from bot.core.backup import (
     BackupTaker,
     Check,
@@ -14,6 +17,7 @@ from bot.core.backup import (
     SentinelEngine,
 )
 from bot.core.errors import Conflict, Rejected
+from bot.integrations.postgres import databases
 from bot.integrations.postgres.databases import copy_name
 from bot.integrations.programs.local import LocalPrograms
 from tests.integrations.postgres.shop import Shop, copy_of
@@ -160,3 +164,29 @@ def test_checks_of_the_settings_find_what_differs(shop: Shop) -> None:
     assert (found["orders"].expected, found["orders"].got) == ("1000 ± 10 % (the live one)", "500")
     assert "does not exist" in found["gone"].got
     assert "read-only" in found["writes"].got
+
+
+def test_a_drills_copy_whose_process_died_before_it_was_labelled_is_found_by_its_run_and_removed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.dump()
+    engine = shop.engine()
+    task = shop.task(engine, drill=True)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(databases, "write_label", killed)
+        with pytest.raises(KeyboardInterrupt):
+            engine.begin(task)
+    name = copy_name(shop.database, task.run, drill=True)
+    assert name in shop.databases()
+
+    assert shop.engine().look(task).state is CopyState.FAILED
+    ours = owned(engine.copies(), task.run, datetime.now(UTC))
+    for copy in ours:
+        engine.remove(copy)
+
+    assert [one.name for one in ours] == [name]
+    assert name not in shop.databases()
