@@ -6,6 +6,7 @@ the bot: its store is there, cannot be read, and says why.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -36,6 +37,7 @@ from bot.core.backup import (
 from bot.core.errors import Rejected
 from bot.core.kubernetes import Cluster
 from bot.core.programs import Programs
+from bot.lib.redact import redact
 from bot.lib.settings_fields import Section
 from bot.lib.time_windows import parse_window
 from bot.store.engine import Store
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
 #: The keys of `where` that name a place.
 _NAMES_OF_PLACES = ("instance", "cluster", "server", "stanza", "vault", "bucket", "prefix", "database", "folder")
+
+logger = logging.getLogger(__name__)
 
 Take = Callable[[AlertBatch, Done], None]
 #: Makes the engine of that store.
@@ -75,7 +79,10 @@ class ConfiguredStores(Mapping[str, BackupStore]):
                 try:
                     self._made[name] = _store(section, self._make(section))
                 except (Rejected, ImportError, OSError, ValueError, LookupError, AttributeError) as trouble:
-                    return _store(section, BrokenEngine(section.engine, str(trouble)))
+                    return _store(section, BrokenEngine(section.engine, redact(str(trouble))))
+                except Exception as bug:  # Of an SDK: its errors have no base that can be named here.
+                    logger.exception("an engine of backups could not be made", extra={"store": name})
+                    return _store(section, BrokenEngine(section.engine, f"{type(bug).__name__}; see the log"))
             return self._made[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -86,6 +86,14 @@ def test_an_engine_that_cannot_be_made_is_a_store_that_says_why_and_the_others_w
         made["prod/broken"].engine.inventory()
 
 
+def test_an_error_of_an_sdk_that_nobody_knows_breaks_its_own_store_alone(house: House) -> None:
+    made = built(house, section("prod/broken", where={"folder": "/b/orders", "stanza": "sdk"}), section())
+
+    assert made["prod/orders-db"].engine.inventory().backups == ()
+    with pytest.raises(Rejected, match="The engine fake could not be started: ErrorOfSdk; see the log"):
+        made["prod/broken"].engine.inventory()
+
+
 def test_an_engine_that_could_not_be_made_is_made_when_it_can_be(house: House) -> None:
     del WORLDS["orders"]
     backups = build_backups(settings(section()), StoredBackupRecords(house.store), house.clock)

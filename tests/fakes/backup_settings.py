@@ -39,12 +39,18 @@ READS = EngineEntry(settings=f"{_HERE}:FakeBackupSettings", engine=f"{_HERE}:Mad
 WORLDS: dict[str, BackupWorld] = {}
 
 
+class ErrorOfSdk(Exception):
+    """As botocore's: of no class of Python's own."""
+
+
 class MadeRestorer(FakeRestorer):
     """Made as engines are: of its settings and its parts."""
 
     def __init__(self, where: FakeBackupSettings, parts: EngineParts) -> None:
         if where.stanza == "broken":
             raise ImportError("No module named 'sdk_of_the_fake'")
+        if where.stanza == "sdk":
+            raise ErrorOfSdk("No region")
         super().__init__(WORLDS[where.folder.rpartition("/")[2]], parts)
 
 
