@@ -22,6 +22,8 @@ from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.core.plan import Outcome, Plan, Result
 from bot.lib.text import spell_briefly, spell_moment
 
+_NO_WAY_BACK = "no way back"  #: remembered: why the old one could not be brought back before it was removed
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemovalFacts:
@@ -57,10 +59,14 @@ def run(asked: str, planned: Plan, tools: Tools) -> Outcome:
     if plan(asked, tools) != planned:
         raise Conflict(f"what there is of run {asked[:8]} is not as the plan saw it")
     found = _read(asked, tools)
-    tools.remember({"removes": "old" if found.old else "copy"})
     if found.old:
-        places.cutover_engine_of(found.store).remove_old(found.record.task, found.record.cutover_run)
-    elif found.copy is not None:
+        engine = places.cutover_engine_of(found.store)
+        before = engine.undo_refusal(found.record.task, found.record.cutover_run)
+        tools.remember({"removes": "old", _NO_WAY_BACK: before})
+        engine.remove_old(found.record.task, found.record.cutover_run)
+        return _judge(found, tools)
+    tools.remember({"removes": "copy"})
+    if found.copy is not None:
         found.engine.remove(found.copy)
     return _judge(found, tools)
 
@@ -73,7 +79,8 @@ def probe(asked: str, tools: Tools) -> Outcome:
     store = places.store_of(tools, record.task.store)
     old = tools.remembered["removes"] == "old"
     engine = places.restorer_of(store)
-    return _judge(RemovalFacts(store=store, engine=engine, record=record, old=old, copy=None), tools)
+    before = tools.remembered.get(_NO_WAY_BACK, "")
+    return _judge(RemovalFacts(store=store, engine=engine, record=record, old=old, copy=None), tools, before)
 
 
 def _read(run: str, tools: Tools) -> RemovalFacts:
@@ -162,13 +169,19 @@ def _moving(found: RemovalFacts, tools: Tools) -> tuple[str, ...]:
     )
 
 
-def _judge(found: RemovalFacts, tools: Tools) -> Outcome:
-    """By looking. Raises `OutcomeUnknown`: it cannot be seen."""
+def _judge(found: RemovalFacts, tools: Tools, before: str = "") -> Outcome:
+    """By looking. `before`: why there was no way back already before a call whose answer is lost; that it is lost
+    still proves no removal.
+
+    Raises:
+        OutcomeUnknown: it cannot be seen.
+    """
     record, store = found.record, found.store
     if found.old:
         gone = places.cutover_engine_of(store).undo_refusal(record.task, record.cutover_run)
-        if not gone:
-            return Outcome(result=Result.FAILED, message=f"What was live in {store.name} before is still there.")
+        if not gone or gone == before:
+            message = f"Nothing shows that what was live in {store.name} before was removed. Ask again."
+            return Outcome(result=Result.FAILED, message=message)
         _put(replace(record, old_removed_at=tools.now()), tools)
         return Outcome(result=Result.DONE, message=f"What was live in {store.name} before the cutover is removed.")
     try:

@@ -280,6 +280,24 @@ def test_a_removal_whose_answer_is_lost_is_found_out_by_looking(
     )
 
 
+@pytest.mark.parametrize("effect", [True, False])
+def test_a_removal_of_the_old_one_whose_answer_is_lost_is_no_removal_for_its_lost_way_back(
+    bh: BackupHouse, restored: Run, *, effect: bool
+) -> None:
+    run = cut(bh, restored)
+    bh.house.clock.pass_by(minutes=1)
+    bh.world.write()
+    bh.world.databases[old_name(run.id)].rows.append(bh.house.clock())
+    bh.world.remove_troubles = [unanswered(effect=effect)]
+
+    removal = bh.does(f"remove-copy {restored.id[:8]}")
+
+    assert (old_name(run.id) in bh.world.databases) is not effect
+    assert (removal.state, bh.row(restored.id).old_removed_at is not None) == (
+        ("done", True) if effect else ("failed", False)
+    )
+
+
 def test_a_copy_of_another_run_is_never_removed_for_its_name(bh: BackupHouse, restored: Run) -> None:
     other = restored.id[:8] + "f" * 24
     held = bh.world.databases[copy_name(restored.id)]
