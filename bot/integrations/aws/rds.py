@@ -22,8 +22,6 @@ from bot.core.backup import (
     Copy,
     CopyState,
     CopyStatus,
-    CutoverPreview,
-    CutoverStatus,
     EngineParts,
     Inventory,
     Report,
@@ -45,6 +43,7 @@ from bot.integrations.aws.rds_sessions import sessions_of
 from bot.integrations.aws.rds_status import status_of
 from bot.integrations.aws.rds_verify import verify_database
 from bot.integrations.aws.settings import RdsSettings
+from bot.integrations.cutover import CutsOver
 
 _STORE_TAG = "vakhta.dev/store"
 _EXPIRES_TAG = "vakhta.dev/expires"
@@ -65,10 +64,12 @@ _REMEDIES = {
 }
 
 
-class RdsEngine:
+class RdsEngine(CutsOver):
     """One instance or one cluster."""
 
     title = "RDS"
+
+    _cutover: RdsCutover
 
     def __init__(self, where: RdsSettings, parts: EngineParts) -> None:
         called = f"vakhta-{parts.store}"
@@ -197,24 +198,6 @@ class RdsEngine:
         if found.raw.get("DeletionProtection"):
             self._kind.protect(found.name, on=False)
         self._kind.delete(found.name)
-
-    def preview_cutover(self, task: RestoreTask) -> CutoverPreview:
-        return self._cutover.preview(task)
-
-    def cut_over(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
-        self._cutover.cut_over(task, cutover_run, report)
-
-    def look_cutover(self, task: RestoreTask, cutover_run: str) -> CutoverStatus:
-        return self._cutover.look(task, cutover_run)
-
-    def undo_refusal(self, task: RestoreTask, cutover_run: str) -> str:
-        return self._cutover.undo_refusal(task, cutover_run)
-
-    def undo_cutover(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
-        self._cutover.undo(task, cutover_run, report)
-
-    def remove_old(self, task: RestoreTask, cutover_run: str) -> None:
-        self._cutover.remove_old(task, cutover_run)
 
     def begin_backup(self, run: str) -> None:
         name = self._backup_name(run)

@@ -17,8 +17,6 @@ from bot.core.backup import (
     Copy,
     CopyState,
     CopyStatus,
-    CutoverPreview,
-    CutoverStatus,
     EngineParts,
     Inventory,
     Report,
@@ -45,13 +43,14 @@ from bot.integrations.clickhouse.site import (
     number_of,
 )
 from bot.integrations.clickhouse.verification import ClickHouseVerification
+from bot.integrations.cutover import CutsOver
 
 #: For statements that read whole tables.
 _LONG = timedelta(hours=1)
 _NEVER_RESTORED = "users, roles, grants, quotas, row policies, settings profiles and named collections"
 
 
-class ClickHouseEngine:
+class ClickHouseEngine(CutsOver):
     """Implements `CutoverEngine`, `BackupTaker` and `SentinelEngine` of `core.backup`."""
 
     title = "ClickHouse"
@@ -117,24 +116,6 @@ class ClickHouseEngine:
 
     def remove(self, copy: Copy) -> None:
         self._copies.remove(copy)
-
-    def preview_cutover(self, task: RestoreTask) -> CutoverPreview:
-        return self._cutover.preview(task)
-
-    def cut_over(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
-        self._cutover.cut_over(task, cutover_run, report)
-
-    def look_cutover(self, task: RestoreTask, cutover_run: str) -> CutoverStatus:
-        return self._cutover.look(task, cutover_run)
-
-    def undo_refusal(self, task: RestoreTask, cutover_run: str) -> str:
-        return self._cutover.undo_refusal(task, cutover_run)
-
-    def undo_cutover(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
-        self._cutover.undo(task, cutover_run, report)
-
-    def remove_old(self, task: RestoreTask, cutover_run: str) -> None:
-        self._cutover.remove_old(task, cutover_run)
 
     def begin_backup(self, run: str) -> None:
         if self._operations.of(_backup_id(run)) is None:

@@ -20,8 +20,6 @@ from bot.core.backup import (
     Copy,
     CopyState,
     CopyStatus,
-    CutoverPreview,
-    CutoverStatus,
     EngineParts,
     Inventory,
     Report,
@@ -41,6 +39,7 @@ from bot.integrations.clickhouse.site import ClickHouseSite, as_numbers, label_o
 from bot.integrations.clickhouse.verification import ClickHouseVerification
 from bot.integrations.clickhouse_backup.client import ClickHouseBackupApi, RemoteBackup, RestAction, in_path
 from bot.integrations.clickhouse_backup.settings import ClickHouseBackupSettings
+from bot.integrations.cutover import CutsOver
 
 _LONG = timedelta(hours=1)
 _STOPPED_WITHIN = timedelta(minutes=2)
@@ -48,7 +47,7 @@ _POLL = timedelta(seconds=2)
 _NEVER_RESTORED = "users, roles, grants, quotas, row policies, settings profiles and named collections"
 
 
-class ClickHouseBackupEngine:
+class ClickHouseBackupEngine(CutsOver):
     """Implements `CutoverEngine` and `BackupTaker` of `core.backup`."""
 
     title = "clickhouse-backup"
@@ -160,24 +159,6 @@ class ClickHouseBackupEngine:
             self._api.kill(running[0].command)
             self._site.pause(_POLL)
         self._copies.remove(copy)
-
-    def preview_cutover(self, task: RestoreTask) -> CutoverPreview:
-        return self._cutover.preview(task)
-
-    def cut_over(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
-        self._cutover.cut_over(task, cutover_run, report)
-
-    def look_cutover(self, task: RestoreTask, cutover_run: str) -> CutoverStatus:
-        return self._cutover.look(task, cutover_run)
-
-    def undo_refusal(self, task: RestoreTask, cutover_run: str) -> str:
-        return self._cutover.undo_refusal(task, cutover_run)
-
-    def undo_cutover(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
-        self._cutover.undo(task, cutover_run, report)
-
-    def remove_old(self, task: RestoreTask, cutover_run: str) -> None:
-        self._cutover.remove_old(task, cutover_run)
 
     def begin_backup(self, run: str) -> None:
         if self.look_backup(run).state is CopyState.ABSENT:

@@ -11,8 +11,6 @@ from bot.core.backup import (
     CheckResult,
     Copy,
     CopyStatus,
-    CutoverPreview,
-    CutoverStatus,
     EngineParts,
     Inventory,
     Report,
@@ -21,6 +19,7 @@ from bot.core.backup import (
     RestoreTask,
 )
 from bot.core.errors import Rejected
+from bot.integrations.cutover import CutsOver
 from bot.integrations.postgres import sentinel
 from bot.integrations.postgres.archive_sources import Archive
 from bot.integrations.postgres.archives import Archives, tables_in
@@ -40,7 +39,7 @@ _CHECKED_WITHIN = timedelta(hours=6)
 _MOST_NAMED = 3
 
 
-class PostgresEngine:
+class PostgresEngine(CutsOver):
     """Implements the protocols of `bot.core.backup` for one database."""
 
     title = "pg_dump"
@@ -57,7 +56,7 @@ class PostgresEngine:
         self._copies = Copies(
             where, parts, live=self._live, target=self._target, archives=self._archives, client=self._client
         )
-        self._swap = Swap(where.database, parts, live=self._live, target=self._target, copies=self._copies)
+        self._cutover = Swap(where.database, parts, live=self._live, target=self._target, copies=self._copies)
         self._taker = DumpTaker(where, parts, live=self._live, archives=self._archives, client=self._client)
 
     def inventory(self) -> Inventory:
@@ -110,24 +109,6 @@ class PostgresEngine:
 
     def remove(self, copy: Copy) -> None:
         self._copies.remove(copy)
-
-    def preview_cutover(self, task: RestoreTask) -> CutoverPreview:
-        return self._swap.preview(task)
-
-    def cut_over(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
-        self._swap.cut_over(task, cutover_run, report)
-
-    def look_cutover(self, task: RestoreTask, cutover_run: str) -> CutoverStatus:
-        return self._swap.look(task, cutover_run)
-
-    def undo_refusal(self, task: RestoreTask, cutover_run: str) -> str:
-        return self._swap.undo_refusal(task, cutover_run)
-
-    def undo_cutover(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
-        self._swap.undo(task, cutover_run, report)
-
-    def remove_old(self, task: RestoreTask, cutover_run: str) -> None:
-        self._swap.remove_old(task, cutover_run)
 
     def begin_backup(self, run: str) -> None:
         self._taker.begin(run)

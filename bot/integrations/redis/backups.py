@@ -18,8 +18,6 @@ from bot.core.backup import (
     Copy,
     CopyState,
     CopyStatus,
-    CutoverPreview,
-    CutoverStatus,
     EngineParts,
     Inventory,
     Report,
@@ -28,6 +26,7 @@ from bot.core.backup import (
     RestoreTask,
 )
 from bot.core.errors import Rejected
+from bot.integrations.cutover import CutsOver
 from bot.integrations.redis.client import RedisClient, RedisLoading
 from bot.integrations.redis.copies import RedisCopies, stamp_of
 from bot.integrations.redis.cutover import RedisCutover
@@ -46,7 +45,7 @@ _NEVER_RESTORED = (
 )
 
 
-class RedisEngine:
+class RedisEngine(CutsOver):
     """Implements `CutoverEngine` and `BackupTaker` of `core.backup`."""
 
     title = "Redis"
@@ -132,24 +131,6 @@ class RedisEngine:
 
     def remove(self, copy: Copy) -> None:
         self._copies.remove(copy)
-
-    def preview_cutover(self, task: RestoreTask) -> CutoverPreview:
-        return self._cutover.preview(task)
-
-    def cut_over(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
-        self._cutover.cut_over(task, cutover_run, report)
-
-    def look_cutover(self, task: RestoreTask, cutover_run: str) -> CutoverStatus:
-        return self._cutover.look(task, cutover_run)
-
-    def undo_refusal(self, task: RestoreTask, cutover_run: str) -> str:
-        return self._cutover.undo_refusal(task, cutover_run)
-
-    def undo_cutover(self, task: RestoreTask, cutover_run: str, report: Report) -> None:
-        self._cutover.undo(task, cutover_run, report)
-
-    def remove_old(self, task: RestoreTask, cutover_run: str) -> None:
-        self._cutover.remove_old(task, cutover_run)
 
     def begin_backup(self, run: str) -> None:
         """A file of the folder, taken over the server's own protocol."""
