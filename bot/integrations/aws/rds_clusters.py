@@ -16,7 +16,7 @@ from bot.core.errors import Rejected
 from bot.integrations.aws.client import AwsRefused, AwsService
 from bot.integrations.aws.rds_database import AutomatedBackup, RdsDatabase, RdsSnapshot, as_tags, tags_of
 from bot.integrations.aws.rds_drill import DrillPlace
-from bot.integrations.aws.rds_instances import described
+from bot.integrations.aws.rds_instances import create_once, described, last_snapshot
 from bot.integrations.aws.rds_status import is_over
 
 
@@ -184,22 +184,11 @@ class RdsClusters:
             )
             if shown and shown.get("DBInstanceStatus") != "deleting":
                 self._rds.write("DeleteDBInstance", DBInstanceIdentifier=member, SkipFinalSnapshot=True)
-        last: dict[str, Any] = {"SkipFinalSnapshot": True, "DeleteAutomatedBackups": True}
-        if final_snapshot:
-            last = {
-                "SkipFinalSnapshot": False,
-                "FinalDBSnapshotIdentifier": final_snapshot,
-                "DeleteAutomatedBackups": False,
-            }
-        self._rds.write("DeleteDBCluster", DBClusterIdentifier=name, **last)
+        self._rds.write("DeleteDBCluster", DBClusterIdentifier=name, **last_snapshot(final_snapshot))
 
     def take_snapshot(self, name: str, snapshot: str, tags: Mapping[str, str]) -> None:
         given = {"DBClusterIdentifier": name, "DBClusterSnapshotIdentifier": snapshot, "Tags": as_tags(tags)}
-        try:
-            self._rds.write("CreateDBClusterSnapshot", **given)
-        except AwsRefused as refused:
-            if refused.reason != "DBClusterSnapshotAlreadyExistsFault":
-                raise
+        create_once(self._rds, "CreateDBClusterSnapshot", "DBClusterSnapshotAlreadyExistsFault", given)
 
     def not_restored(self, live: RdsDatabase) -> Iterator[str]:
         raw = live.raw

@@ -134,23 +134,12 @@ class RdsInstances:
 
     def delete(self, name: str, *, final_snapshot: str = "") -> None:
         """With a final snapshot the automated backups stay, too; without, nothing does."""
-        last: dict[str, Any] = {"SkipFinalSnapshot": True, "DeleteAutomatedBackups": True}
-        if final_snapshot:
-            last = {
-                "SkipFinalSnapshot": False,
-                "FinalDBSnapshotIdentifier": final_snapshot,
-                "DeleteAutomatedBackups": False,
-            }
-        self._rds.write("DeleteDBInstance", DBInstanceIdentifier=name, **last)
+        self._rds.write("DeleteDBInstance", DBInstanceIdentifier=name, **last_snapshot(final_snapshot))
 
     def take_snapshot(self, name: str, snapshot: str, tags: Mapping[str, str]) -> None:
         """One of that name that describe does not show yet is left as it is."""
         given = {"DBInstanceIdentifier": name, "DBSnapshotIdentifier": snapshot, "Tags": as_tags(tags)}
-        try:
-            self._rds.write("CreateDBSnapshot", **given)
-        except AwsRefused as refused:
-            if refused.reason != "DBSnapshotAlreadyExists":
-                raise
+        create_once(self._rds, "CreateDBSnapshot", "DBSnapshotAlreadyExists", given)
 
     def not_restored(self, live: RdsDatabase) -> Iterator[str]:
         raw = live.raw
@@ -170,6 +159,22 @@ class RdsInstances:
 
     def _described(self, absent: str, operation: str, key: str, **named: str) -> Mapping[str, Any] | None:
         return described(self._rds, absent, operation, key, **named)
+
+
+def last_snapshot(name: str) -> dict[str, Any]:
+    """The parameters of a deletion. With a last snapshot of that name the automated backups stay, too."""
+    if not name:
+        return {"SkipFinalSnapshot": True, "DeleteAutomatedBackups": True}
+    return {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": name, "DeleteAutomatedBackups": False}
+
+
+def create_once(rds: AwsService, operation: str, exists: str, given: Mapping[str, Any]) -> None:
+    """What is there already, by AWS's word `exists`, is left as it is."""
+    try:
+        rds.write(operation, **given)
+    except AwsRefused as refused:
+        if refused.reason != exists:
+            raise
 
 
 def described(rds: AwsService, absent: str, operation: str, key: str, **named: str) -> Mapping[str, Any] | None:
