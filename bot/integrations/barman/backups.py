@@ -17,7 +17,7 @@ from bot.core.programs import Ended, Program, Programs
 from bot.integrations.barman.settings import BarmanSettings
 from bot.integrations.barman.verdict import backups_of, failed_checks, judge, without_wal
 from bot.integrations.postgres.connection import PostgresServer
-from bot.integrations.postgres.primary import PrimaryFacts, ask
+from bot.integrations.postgres.primary import ask_if_known
 
 _LIMIT = timedelta(minutes=2)
 
@@ -37,7 +37,7 @@ class BarmanEngine:
         server = self._where.server
         # It ends with 1 when a check fails, which is an answer.
         failed = failed_checks(self._run("check", server).stdout, server)
-        return judge(self._checked(), failed, self._ask_primary())
+        return judge(self._checked(), failed, ask_if_known(self._primary))
 
     def _checked(self) -> Sequence[Backup]:
         """The list, after the newest usable one was asked for its WAL, and the next one where that is not complete."""
@@ -58,14 +58,6 @@ class BarmanEngine:
         if listed.code:
             raise Rejected(f"barman list-backups failed: {_why(listed)}. Nothing was done. Check its configuration.")
         return backups_of(listed.stdout, self._where.server)
-
-    def _ask_primary(self) -> PrimaryFacts | None:
-        if self._primary is None:
-            return None
-        try:
-            return ask(self._primary)
-        except Rejected:
-            return None
 
     def _run(self, command: str, *words: str) -> Ended:
         where = self._where

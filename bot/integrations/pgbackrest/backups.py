@@ -44,7 +44,7 @@ from bot.integrations.pgbackrest.retention import expiries, retention_of
 from bot.integrations.pgbackrest.settings import PgBackRestSettings
 from bot.integrations.postgres.checks import verify_postgres
 from bot.integrations.postgres.connection import PostgresConnection, PostgresServer
-from bot.integrations.postgres.primary import PrimaryFacts, ask
+from bot.integrations.postgres.primary import PrimaryFacts, ask, ask_if_known
 from bot.integrations.programs.job import JobPrograms
 from bot.integrations.programs.local import LocalPrograms
 from bot.lib.text import spell_moment
@@ -81,7 +81,7 @@ class PgBackRestEngine:
         return judge(self._find())
 
     def _find(self) -> Findings:
-        primary = self._ask_primary()
+        primary = ask_if_known(self._primary)
         stanza = self._repository.stanza()
         current = stanza.clusters.get(stanza.newest_cluster) if stanza.newest_cluster is not None else None
         archive = self._repository.archive(
@@ -97,15 +97,6 @@ class PgBackRestEngine:
             damaged=damaged,
             expiries=expiries(stanza.backups, retention_of(self._where)),
         )
-
-    def _ask_primary(self) -> PrimaryFacts | None:
-        """None: not in the settings, or it does not answer. What the repository has can be restored all the same."""
-        if self._primary is None:
-            return None
-        try:
-            return ask(self._primary)
-        except Rejected:
-            return None
 
     # --- planning
 
@@ -236,7 +227,7 @@ class PgBackRestEngine:
             return
         if label is not None:
             raise Conflict(f"{folder.path} is the copy of another run. Nothing was done.")
-        self._refuse_live(folder, self._ask_primary())
+        self._refuse_live(folder, ask_if_known(self._primary))
         folder.make(
             Label(
                 run=task.run,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bot.core.errors import Rejected
 from bot.integrations.postgres.connection import PostgresServer
 
 _LIMIT = timedelta(seconds=10)
@@ -50,6 +51,16 @@ class PrimaryFacts:
     def failing(self) -> bool:
         """Whether the last try to archive a segment failed."""
         return self.failed_at is not None and (self.archived_at is None or self.failed_at > self.archived_at)
+
+
+def ask_if_known(server: PostgresServer | None) -> PrimaryFacts | None:
+    """None: not in the settings, or it does not answer. What the repository has can be restored all the same."""
+    if server is None:
+        return None
+    try:
+        return ask(server)
+    except Rejected:
+        return None
 
 
 def ask(server: PostgresServer) -> PrimaryFacts:

@@ -13,7 +13,7 @@ from bot.core.backup import EngineParts, Inventory
 from bot.core.errors import OutcomeUnknown, Rejected
 from bot.core.programs import Ended, Program, Programs
 from bot.integrations.postgres.connection import PostgresServer
-from bot.integrations.postgres.primary import PrimaryFacts, ask
+from bot.integrations.postgres.primary import ask_if_known
 from bot.integrations.walg.settings import WalgSettings
 from bot.integrations.walg.verdict import Verified, judge, verified_of
 
@@ -36,7 +36,7 @@ class WalgEngine:
         if listed.code:
             raise Rejected(f"wal-g backup-list failed: {_last(listed)}. Nothing was done. Check its configuration.")
         verified, why_not = self._verify() if listed.stdout.strip() else (None, "there are no backups")
-        return judge(listed.stdout, verified, why_not, self._ask_primary())
+        return judge(listed.stdout, verified, why_not, ask_if_known(self._primary))
 
     def _verify(self) -> tuple[Verified | None, str]:
         """What it found, or why it could not be run."""
@@ -47,14 +47,6 @@ class WalgEngine:
             return verified_of(ended.stdout), ""
         except Rejected as refused:
             return None, refused.message
-
-    def _ask_primary(self) -> PrimaryFacts | None:
-        if self._primary is None:
-            return None
-        try:
-            return ask(self._primary)
-        except Rejected:
-            return None
 
     def _run(self, *words: str) -> Ended:
         where = self._where
