@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from datetime import timedelta
 from threading import Thread
 from typing import Generic, TypeVar
 
@@ -15,8 +16,8 @@ from bot.backups.polling import Polling
 from bot.core.action import Tools
 
 T = TypeVar("T")
-#: Seconds in which work that is short is waited for, before the pace of the polls counts.
-_AT_ONCE_S = 0.02
+#: In which work that is short is waited for, before the pace of the polls counts.
+_AT_ONCE = timedelta(milliseconds=20)
 
 
 class Beside(Generic[T]):
@@ -34,8 +35,9 @@ class Beside(Generic[T]):
         except BaseException as trouble:  # noqa: BLE001 - given to whoever waits
             self._ended.set_exception(trouble)
 
-    def ended(self) -> bool:
-        wait((self._ended,), timeout=_AT_ONCE_S)
+    def ended(self, within: timedelta = _AT_ONCE) -> bool:
+        """Waits at most that long for it."""
+        wait((self._ended,), timeout=within.total_seconds())
         return self._ended.done()
 
     def result(self) -> T:

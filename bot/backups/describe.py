@@ -7,14 +7,12 @@ from datetime import datetime
 
 from bot.backups.judging import Fault, StoreFinding, StoreReport, Verdict, why_unusable
 from bot.core.backup import Backup, BackupStore, Drill, DrillResult
-from bot.lib.text import spell_at, spell_briefly, spell_duration, spell_moment
+from bot.lib.text import scale_bytes, spell_at, spell_briefly, spell_duration, spell_moment
 
 _WORST_FIRST = (Verdict.RED, Verdict.UNKNOWN, Verdict.WARNING, Verdict.OK)
 _MOST_STORES = 25
 _MOST_DRILLS = 5
 _MOST_FINDINGS = 2
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_STEP = 1000
 #: What to do about a finding. `{store}` is the store's name.
 _TODO = {
     Fault.UNREADABLE: "Find out why it cannot be read; `vakhta check --live` asks once more.",
@@ -61,12 +59,8 @@ def spell_bytes(size: int | None) -> str:
     """ "12.3 GB": decimal units, as disks and clouds have them; "size unknown" for None."""
     if size is None:
         return "size unknown"
-    number = float(size)
-    for unit in _UNITS[:-1]:
-        if number < _STEP:
-            return f"{number:.0f} {unit}" if unit == _UNITS[0] else f"{number:.3g} {unit}"
-        number /= _STEP
-    return f"{number:.3g} {_UNITS[-1]}"
+    number, unit = scale_bytes(size)
+    return f"{number:.0f} {unit}" if unit == "B" else f"{number:.3g} {unit}"
 
 
 def _counted(reports: Sequence[StoreReport]) -> str:

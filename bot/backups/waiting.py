@@ -7,17 +7,16 @@ one report in ten seconds. It begins nothing by itself: a process that takes a r
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from threading import Thread
 
+from bot.backups.beside import Beside
 from bot.backups.polling import Polling
 from bot.core.action import Tools
 from bot.core.backup import CopyState, CopyStatus, Report
 from bot.core.errors import OutcomeUnknown, Rejected
-from bot.lib.text import spell_duration
+from bot.lib.text import scale_bytes, spell_duration
 
 #: Seconds between two reports: a chat allows few edits of one message.
 REPORT_EVERY_S = 10.0
@@ -27,8 +26,6 @@ _STALLED_AFTER = timedelta(minutes=3)
 _INVISIBLE = timedelta(minutes=2)
 #: How much the newest rate counts: about the last ten looks make up the average.
 _WEIGHT = 0.2
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_K = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,10 +100,8 @@ class Pace:
 
 def spell_bytes(count: int) -> str:
     """ "3.1 GB", in powers of 1000."""
-    size, unit = float(count), 0
-    while size >= _K and unit < len(_UNITS) - 1:
-        size, unit = size / _K, unit + 1
-    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 or size >= 10 * 10 else f"{size:.1f} {_UNITS[unit]}"
+    size, unit = scale_bytes(count)
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 10 * 10 else f"{size:.1f} {unit}"
 
 
 def wait_for(
@@ -127,7 +122,7 @@ def wait_for(
         Conflict, Rejected: `begin` did; nothing was done.
     """
     until = tools.deadline(tools.now() + at_most)
-    begun = None if begin is None else _started(begin)
+    begun = None if begin is None else Beside(begin, "begin")
     if until is None:
         last = _looked(look)
         return Waited(status=last, late="the bot was restarted again and again while it waited")
@@ -143,7 +138,7 @@ def _watch(
     report: Report,
     *,
     ends: float,
-    begun: Future[None] | None,
+    begun: Beside[None] | None,
     at_most: timedelta,
     unseen_since: float,
 ) -> Waited:
@@ -165,29 +160,12 @@ def _watch(
             polling.pause()
 
 
-def _started(begin: Callable[[], None]) -> Future[None]:
-    """A daemon thread: a process that is told to stop does not wait for hours for it; a later one looks."""
-    begun: Future[None] = Future()
-
-    def call() -> None:
-        try:
-            begin()
-        except BaseException as trouble:  # noqa: BLE001 - handed to the thread that waits, which raises it
-            begun.set_exception(trouble)
-        else:
-            begun.set_result(None)
-
-    Thread(target=call, name="begin", daemon=True).start()
-    return begun
-
-
-def _has_ended(begun: Future[None], within: timedelta) -> bool:
+def _has_ended(begun: Beside[None], within: timedelta) -> bool:
     """Raises what `begin` raised, but an unknown outcome: that is found out by looking."""
-    with suppress(OutcomeUnknown):
-        try:
-            begun.result(within.total_seconds())
-        except TimeoutError:
-            return begun.done()
+    if not begun.ended(within):
+        return False
+    with suppress(OutcomeUnknown, TimeoutError):
+        begun.result()
     return True
 
 

@@ -66,6 +66,20 @@ def spell(long: timedelta) -> str:
     return "".join(f"{number}{unit}" for number, unit in _units(long, minute="m")) or "0s"
 
 
+_BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_STEP = 1000
+
+
+def scale_bytes(count: int) -> tuple[float, str]:
+    """The number below 1000 and its unit, decimal as disks and clouds have them: (3.1, "GB")."""
+    size = float(count)
+    for unit in _BYTE_UNITS[:-1]:
+        if size < _STEP:
+            return size, unit
+        size /= _STEP
+    return size, _BYTE_UNITS[-1]
+
+
 def spell_duration(long: timedelta) -> str:
     """ "1 h 30 min": for people to read; nothing finer than a second."""
     return " ".join(f"{number} {unit}" for number, unit in _units(long, minute="min")) or "0 s"
