@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 from importlib import import_module
 from threading import Lock
-from time import sleep
 from typing import TYPE_CHECKING, cast
 
 from bot.alerts import internal
@@ -23,6 +22,7 @@ from bot.backups.judging import Fault, StoreReport
 from bot.config import backup_engines
 from bot.config.backups import BackupStoreSettings, CheckSettings, DrillSettings
 from bot.config.settings import Settings
+from bot.core.action import pause
 from bot.core.alert import Alert, AlertBatch
 from bot.core.backup import (
     BackupReader,
@@ -201,7 +201,7 @@ def _make_engine(
     parts = EngineParts(
         store=section.name,
         now=now,
-        pause=_pause,
+        pause=pause,
         programs=_programs(clusters, section),
         cluster=clusters,
     )
@@ -229,7 +229,3 @@ def _clusters(settings: Settings) -> Callable[[str], Cluster]:
         return cast("Cluster", import_module("bot.integrations.kubernetes.client").KubernetesClient(name, section))
 
     return made
-
-
-def _pause(much: timedelta) -> None:
-    sleep(much.total_seconds())

@@ -32,7 +32,8 @@ class MetricsStore(Protocol):
         ...
 
 
-def _pause(much: timedelta) -> None:
+def pause(much: timedelta) -> None:
+    """Wait that long, by the real clock."""
     sleep(much.total_seconds())
 
 
@@ -57,7 +58,7 @@ class Tools:
     #: How long a waiting run pauses between two polls.
     poll_interval: timedelta = timedelta(seconds=2)
     #: Waits that long between two looks. Tests move their clock instead.
-    pause: Callable[[timedelta], None] = _pause
+    pause: Callable[[timedelta], None] = pause
     #: Reports the progress of a long run in a few words: "3 of 6 pods are ready". May be called at any rate; not every
     #: call is shown.
     report_progress: Callable[[str], None] = lambda _: None
