@@ -10,6 +10,7 @@ import { closeAnswer, listen, say, showEvent, showLine } from "./talk.js";
 const PAUSE_MS = 250;  // between two loads, so that many events do not cause as many requests
 const PAUSE_SHARE = 3;  // and at least so many times what the last load took, so that a busy bot is asked less often
 const PLANS_MS = 15000;  // a plan that belongs to no incident has no event
+const STORES_MS = 14000;  // backups are looked at every few minutes, and a storm of events says nothing of them
 const PAGE = 100;  // incidents that are shown before somebody asks for more
 const MOST = 200;  // incidents in one answer
 const NEW_MS = 60000;
@@ -30,6 +31,7 @@ let failing = "";  // the error of the last load
 let drawnDetail = "";
 let drawnPlans = "";
 let drawnStores = "";
+let storesRead = 0;
 let drawnOnce = false;
 let soon = 0;
 
@@ -55,13 +57,13 @@ async function readAll() {
       readOpen(),
       read(`/api/incidents?status=resolved&limit=${olderLimit}`),
       read("/api/plans"),
-      read("/api/stores"),
+      readStores(),
       shown ? read(`/api/incidents/${shown}${markIn(location.search)}`) : null,
     ]);
     lastRead = new Date();
     drawList(open, done);
     drawPlans(waiting.plans);
-    drawStores(backups.stores);
+    if (backups) drawStores(backups.stores);
     if (shown === shownIncident()) drawDetail(detail);
     loadAgainWhileSending(detail);
     failing = "";
@@ -83,6 +85,14 @@ async function readOpen() {
     after = page.after;
   }
   return { incidents: [...found.values()], counts: first.counts };
+}
+
+/** Null: they were read a moment ago. */
+async function readStores() {
+  if (Date.now() - storesRead < STORES_MS) return null;
+  const found = await read("/api/stores");
+  storesRead = Date.now();
+  return found;
 }
 
 async function read(address) {
