@@ -55,7 +55,10 @@ class CutoverFacts:
 
 def plan(run: str, tools: Tools) -> Plan:
     """Raises `Rejected`: that copy cannot be made live."""
-    found = _read(run, tools)
+    return _plan_of(_read(run, tools), tools)
+
+
+def _plan_of(found: CutoverFacts, tools: Tools) -> Plan:
     store, record = found.store, found.record
     return Plan(
         target=store.name,
@@ -76,7 +79,7 @@ def plan(run: str, tools: Tools) -> Plan:
 def run(asked: str, planned: Plan, run: str, tools: Tools) -> Outcome:
     """The safety backup, then the swap, then a look."""
     found = _read(asked, tools)
-    again = plan(asked, tools)
+    again = _plan_of(found, tools)
     if again != planned:
         raise Conflict(_difference(planned, again))
     record, report = found.record, Reporter(tools)
