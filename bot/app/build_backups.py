@@ -6,7 +6,6 @@ the bot: its store is there, cannot be read, and says why.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from bot.alerts import internal
 from bot.alerts.answer_deadline import Done
-from bot.backups.broken_engine import BrokenEngine
+from bot.backups.broken_engine import BrokenEngine, made_or_broken
 from bot.backups.freshness import Freshness
 from bot.backups.judging import Fault, StoreReport
 from bot.config import backup_engines
@@ -37,7 +36,6 @@ from bot.core.backup import (
 from bot.core.errors import Rejected
 from bot.core.kubernetes import Cluster
 from bot.core.programs import Programs
-from bot.lib.redact import redact
 from bot.lib.settings_fields import Section
 from bot.lib.time_windows import parse_window
 from bot.store.engine import Store
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
 #: The keys of `where` that name a place.
 _NAMES_OF_PLACES = ("instance", "cluster", "server", "stanza", "vault", "bucket", "prefix", "database", "folder")
 
-logger = logging.getLogger(__name__)
 
 Take = Callable[[AlertBatch, Done], None]
 #: Makes the engine of that store.
@@ -75,15 +72,12 @@ class ConfiguredStores(Mapping[str, BackupStore]):
     def __getitem__(self, name: str) -> BackupStore:
         section = self._sections[name]
         with self._locks[name]:  # one that is slow to make delays no other store
-            if name not in self._made:
-                try:
-                    self._made[name] = _store(section, self._make(section))
-                except (Rejected, ImportError, OSError, ValueError, LookupError, AttributeError) as trouble:
-                    return _store(section, BrokenEngine(section.engine, redact(str(trouble))))
-                except Exception as bug:  # Of an SDK: its errors have no base that can be named here.
-                    logger.exception("an engine of backups could not be made", extra={"store": name})
-                    return _store(section, BrokenEngine(section.engine, f"{type(bug).__name__}; see the log"))
-            return self._made[name]
+            if name in self._made:
+                return self._made[name]
+            store = _store(section, made_or_broken(section.engine, partial(self._make, section)))
+            if not isinstance(store.engine, BrokenEngine):
+                self._made[name] = store
+            return store
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sections)

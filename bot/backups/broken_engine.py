@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from bot.core.backup import Inventory
+from bot.core.backup import BackupReader, Inventory
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+from bot.lib.redact import redact
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +27,22 @@ def ask(call: Callable[[], T]) -> T:
     except (Rejected, Conflict, OutcomeUnknown):
         raise
     except Exception as bug:
+        # The edge of an engine: its bug must end neither the tick nor the drill that asked.
         logger.exception("an engine of backups failed")
         message = f"its engine failed in a way that nobody expected ({type(bug).__name__}); see the log"
         raise OutcomeUnknown(message) from None
+
+
+def made_or_broken(title: str, make: Callable[[], BackupReader]) -> BackupReader:
+    """The engine that `make` makes, or one that stands for it and says why it could not be made."""
+    try:
+        return make()
+    except (Rejected, ImportError, OSError, ValueError, LookupError, AttributeError) as trouble:
+        return BrokenEngine(title, redact(str(trouble)))
+    except Exception as bug:
+        # The edge of an engine: the errors of an SDK have no base that can be named here.
+        logger.exception("an engine of backups could not be made", extra={"engine": title})
+        return BrokenEngine(title, f"{type(bug).__name__}; see the log")
 
 
 class BrokenEngine:
