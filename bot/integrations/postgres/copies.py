@@ -59,7 +59,7 @@ class Copies:
         self._target = target
         self._archives = archives
         self._client = client
-        self._in_fetch: set[str] = set()
+        self._in_begin: set[str] = set()
 
     def name(self, task: RestoreTask) -> str:
         return copy_name(self._where.database, task.run, drill=task.drill)
@@ -70,24 +70,28 @@ class Copies:
             raise Conflict(f"The archive {task.point.backup_id} is gone. Nothing was done.")
         if task.facts.get("archive") not in (None, archive.identity):
             raise Conflict(f"The archive {archive.name} has changed since the plan. Nothing was done.")
-        with self._target.connect(limit=_DROPPED_WITHIN) as target:
-            name = self.name(task)
-            found = databases.find(target, name)
-            if found is not None:
-                self._check_ours(found, task)
-                return
-            connections = self._where.jobs + _SPARE_CONNECTIONS
-            label = self._label(task, archive)
-            databases.create_copy(target, name, label, like=self._where.database, connections=connections)
-            self._guard(target, name)
+        name = self.name(task)
+        with self._beginning(task.run):
+            with self._target.connect(limit=_DROPPED_WITHIN) as target, databases.making(target, name):
+                found = databases.find(target, name)
+                if found is not None:
+                    self._check_ours(found, task)
+                    return
+                connections = self._where.jobs + _SPARE_CONNECTIONS
+                label = self._label(task, archive)
+                databases.create_copy(target, name, label, like=self._where.database, connections=connections)
+                self._guard(target, name)
+            self._start(task, archive)
+
+    def _start(self, task: RestoreTask, archive: Archive) -> None:
+        """Its pg_restore. Raises `Rejected`: it could not be started, and the empty copy is gone again."""
         try:
-            with self._fetching(task.run):
-                path = self._archives.source.pin(archive, task.run)
-                self._client.programs.start(self._restoring(task, str(path), self._archives.header(archive).format))
+            path = self._archives.source.pin(archive, task.run)
+            self._client.programs.start(self._restoring(task, str(path), self._archives.header(archive).format))
         except Rejected:  # It says that nothing was done, so nothing may be left.
             self._archives.source.unpin(task.run)
             with self._target.connect(limit=_DROPPED_WITHIN) as target:
-                databases.drop(target, name)
+                databases.drop(target, self.name(task))
             raise
 
     def _label(self, task: RestoreTask, archive: Archive) -> DatabaseLabel:
@@ -102,13 +106,13 @@ class Copies:
         )
 
     @contextmanager
-    def _fetching(self, run: str) -> Iterator[None]:
+    def _beginning(self, run: str) -> Iterator[None]:
         """While it lasts, `look` of this process knows that the restore goes on."""
-        self._in_fetch.add(run)
+        self._in_begin.add(run)
         try:
             yield
         finally:
-            self._in_fetch.discard(run)
+            self._in_begin.discard(run)
 
     def look(self, task: RestoreTask) -> CopyStatus:
         with self._target.connect() as target:
@@ -116,6 +120,10 @@ class Copies:
             if found is None:
                 return CopyStatus(state=CopyState.ABSENT)
             self._check_ours(found, task)
+            if found.label is None:
+                if not databases.try_making(target, found.name):
+                    return CopyStatus(state=CopyState.WAITING, message="the copy is being made")
+                found = databases.find(target, found.name) or found  # Its maker may have labelled it meanwhile.
             label = found.label
             if label is None:
                 return self._adopted(target, found, task)
@@ -216,7 +224,7 @@ class Copies:
 
     def _adopted(self, target: PostgresConnection, found: FoundDatabase, task: RestoreTask) -> CopyStatus:
         """It was made, and its process ended before it was labelled. Without its label nothing removes it: a drill's
-        copy is known by the whole id of its run.
+        copy is known by the whole id of its run. Called under the lock of `databases.making`.
         """
         message = "the bot ended right after the copy was made"
         if self._unlabelled(target, found) == task.run[:8]:
@@ -291,7 +299,7 @@ class Copies:
         try:
             ended = programs.poll(key)
         except LookupError:
-            if task.run in self._in_fetch:
+            if task.run in self._in_begin:
                 return CopyStatus(state=CopyState.RUNNING, phase="fetching the archive")
             return self._orphan(target, found, task)
         if ended is None:
@@ -311,6 +319,9 @@ class Copies:
             [found.name, _application(task.run)],
         ):
             return self._running(target, found, task)
+        now = databases.find(target, found.name)
+        if now is not None and now.label != found.label:
+            return self.look(task)  # It ended while it was looked at.
         return CopyStatus(
             state=CopyState.FAILED,
             message="pg_restore ended before the copy was complete, with the process of the bot that ran it",

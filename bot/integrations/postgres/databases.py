@@ -8,7 +8,8 @@ along when the database is renamed.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Self
@@ -135,6 +136,24 @@ def create_copy(
     if label.drill:
         connection.change("REVOKE ALL ON DATABASE {name} FROM PUBLIC", names={"name": name})
     _limit(connection, name, connections if label.drill else -1)
+
+
+@contextmanager
+def making(connection: PostgresConnection, name: str) -> Iterator[None]:
+    """While it lasts, nobody takes the database, which has no label yet, for one that its maker has left.
+
+    The lock goes with the connection, so a maker that dies holds nobody up.
+    """
+    connection.rows("SELECT pg_advisory_lock(hashtext('vakhta copy'), hashtext(%s))", [name])
+    try:
+        yield
+    finally:
+        connection.rows("SELECT pg_advisory_unlock(hashtext('vakhta copy'), hashtext(%s))", [name])
+
+
+def try_making(connection: PostgresConnection, name: str) -> bool:
+    """Whether nobody is making it. The lock is then held until the connection is closed."""
+    return bool(connection.value("SELECT pg_try_advisory_lock(hashtext('vakhta copy'), hashtext(%s))", [name]))
 
 
 def drop(connection: PostgresConnection, name: str) -> None:

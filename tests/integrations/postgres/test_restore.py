@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -18,7 +19,8 @@ from bot.core.backup import (
 )
 from bot.core.errors import Conflict, Rejected
 from bot.integrations.postgres import databases
-from bot.integrations.postgres.databases import copy_name
+from bot.integrations.postgres.connection import PostgresConnection
+from bot.integrations.postgres.databases import DatabaseLabel, FoundDatabase, copy_name
 from bot.integrations.programs.local import LocalPrograms
 from tests.integrations.postgres.shop import Shop, copy_of
 
@@ -190,3 +192,64 @@ def test_a_drills_copy_whose_process_died_before_it_was_labelled_is_found_by_its
 
     assert [one.name for one in ours] == [name]
     assert name not in shop.databases()
+
+
+def test_a_look_while_the_copy_is_made_does_not_take_it_for_one_that_was_left(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.dump()
+    engine = shop.engine()
+    task = shop.task(engine, drill=True)
+    seen: list[CopyState] = []
+    write = databases.write_label
+
+    def looked_at_first(connection: PostgresConnection, name: str, label: DatabaseLabel) -> None:
+        if not seen:
+            seen.append(engine.look(task).state)
+        write(connection, name, label)
+
+    monkeypatch.setattr(databases, "write_label", looked_at_first)
+
+    assert shop.restored(engine, task).state is CopyState.RESTORED
+    assert seen == [CopyState.WAITING]
+
+
+def test_a_look_that_saw_no_label_reads_it_again_before_it_writes_another(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.dump()
+    engine = shop.engine()
+    task = shop.task(engine, drill=True)
+    find, looks = databases.find, 0
+
+    def without_its_label_once(connection: PostgresConnection, name: str) -> FoundDatabase | None:
+        nonlocal looks
+        found = find(connection, name)
+        if found is None or found.label is None:
+            return found
+        looks += 1
+        return replace(found, label=None, comment="") if looks == 1 else found
+
+    monkeypatch.setattr(databases, "find", without_its_label_once)
+    engine.begin(task)
+
+    assert engine.look(task).state is not CopyState.FAILED
+    assert shop.ended(engine, task).state is CopyState.RESTORED
+
+
+def test_a_restore_that_ends_while_it_is_looked_at_has_not_failed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.dump()
+    engine = shop.engine()
+    task = shop.task(engine)
+    engine.begin(task)
+    poll = shop.programs.poll
+
+    def another_look_was_first(key: str) -> object:
+        with monkeypatch.context() as real:
+            real.setattr(shop.programs, "poll", poll)
+            shop.ended(shop.engine(), task)
+        raise LookupError(key)
+
+    monkeypatch.setattr(shop.programs, "poll", another_look_was_first)
+
+    assert engine.look(task).state is CopyState.RESTORED
