@@ -230,8 +230,8 @@ def test_a_look_that_saw_no_label_reads_it_again_before_it_writes_another(
         looks += 1
         return replace(found, label=None, comment="") if looks == 1 else found
 
-    monkeypatch.setattr(databases, "find", without_its_label_once)
     engine.begin(task)
+    monkeypatch.setattr(databases, "find", without_its_label_once)
 
     assert engine.look(task).state is not CopyState.FAILED
     assert shop.ended(engine, task).state is CopyState.RESTORED
