@@ -124,8 +124,7 @@ def plan_back(run: str, tools: Tools) -> Plan:
         raise Rejected(message, code="no_way_back", status=409)
     status = engine.look_cutover(record.task, record.cutover_run)
     if status.state is CutoverState.OLD:
-        message = f"The old one of {store.name} is live already. Nothing was done."
-        raise Rejected(message, code="is_live", status=409)
+        raise _refused(_not_live(store, record, tools), "is_live")
     half = (f"The cutover stopped half-way: {status.message}",) if status.state is CutoverState.PARTIAL else ()
     return Plan(
         target=store.name,
@@ -316,6 +315,22 @@ def _cut_over(run: str, tools: Tools) -> tuple[BackupStore, CutoverEngine, Resto
     if record.old_removed_at is not None:
         raise _refused(f"The old one of {store.name} was removed at {spell_moment(record.old_removed_at)}.", "removed")
     return store, places.cutover_engine_of(store), record
+
+
+def _not_live(store: BackupStore, record: RestoreRecord, tools: Tools) -> str:
+    """Why there is nothing to bring back, and which cutover can be undone instead."""
+    later = [
+        one
+        for one in reports.backups_of(tools).records.list_restores(store.name)
+        if one.state is RestoreState.LIVE and one.undone_at is None and one.task.run != record.task.run
+    ]
+    if not later:
+        return f"{record.name} is not live; what was live in {store.name} before it is live already."
+    live = max(later, key=lambda one: one.cut_over_at or one.began_at)
+    return (
+        f"{record.name} is not live any more: {live.name} took its place. "
+        f"`cutback {live.task.short_run}` brings back what was live before that."
+    )
 
 
 def _put(record: RestoreRecord, cutover_run: str, tools: Tools) -> None:

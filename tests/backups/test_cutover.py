@@ -83,6 +83,21 @@ def test_undo_brings_the_old_one_back_and_cutover_can_be_asked_for_again(bh: Bac
     assert bh.world.faults == []
 
 
+def test_after_a_second_cutover_the_first_cannot_be_undone_and_its_refusal_names_the_second(
+    bh: BackupHouse, restored: Run
+) -> None:
+    cut(bh, restored)
+    second = bh.does("restore prod/orders-db")
+    cut(bh, second)
+
+    said = refused(bh, f"cutback {restored.id[:8]}")
+
+    assert "is not live any more: database orders_restore_" in said
+    assert f"`cutback {second.id[:8]}` brings back" in said
+    assert bh.does(f"cutback {second.id[:8]}", "prod/orders-db").state == "done"
+    assert bh.does(f"cutback {restored.id[:8]}", "prod/orders-db").state == "done"
+
+
 def test_undo_is_refused_where_both_have_been_written_since(bh: BackupHouse, restored: Run) -> None:
     run = cut(bh, restored)
     bh.house.clock.pass_by(minutes=1)
