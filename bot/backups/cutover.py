@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 
 from bot.backups import copy_row, places, reports
+from bot.backups.preconditions import of_engine
 from bot.backups.waiting import Reporter, wait_for
 from bot.core.action import Tools
 from bot.core.backup import (
@@ -66,7 +67,7 @@ def _plan_of(found: CutoverFacts, tools: Tools) -> Plan:
         blast_radius=f"all clients of {store.name}",
         preconditions={
             "copy": record.name,
-            **(found.preview.preconditions if found.preview else {}),
+            **(of_engine(found.preview.preconditions) if found.preview else {}),
             **({_CUTOVER: record.cutover_run} if found.half_way else {}),
         },
         undo_command=f"cutback {record.task.run}",

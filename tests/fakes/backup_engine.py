@@ -252,7 +252,8 @@ class FakeRestorer(FakeBackupReader):
             data_at=point.at or (None if world.point_in_time and point.latest else backup.data_at),
             copy_name="database orders_restore_{run}",
             effect=("A database beside the live one is made.",),
-            preconditions={"live": "-" if live is None else live.identity},
+            # Engines have called what they saw `backup` as well as the flows do.
+            preconditions={"backup": f"uid of {backup.id}", "live": "-" if live is None else live.identity},
             not_restored=("roles and their passwords", "replicas"),
             moving=(f"2 clients write to orders; {rows} rows since the backup",),
             size_bytes=backup.size_bytes,
@@ -416,7 +417,7 @@ class FakeBackupEngine(FakeRestorer):
             live="orders",
             old_name="orders_old_{run}",
             effect=("Clients of orders are shut out for some seconds, and have to connect again.",),
-            preconditions={"live": "-" if live is None else live.identity},
+            preconditions={"copy": "uid of the copy", "live": "-" if live is None else live.identity},
             moving=("2 clients are connected to orders",),
         )
 
