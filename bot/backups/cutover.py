@@ -70,6 +70,7 @@ def _plan_of(found: CutoverFacts, tools: Tools) -> Plan:
             **(of_engine(found.preview.preconditions) if found.preview else {}),
             **({_CUTOVER: record.cutover_run} if found.half_way else {}),
         },
+        hidden=tuple(of_engine(found.preview.preconditions)) if found.preview else (),
         undo_command=f"cutback {record.task.run}",
         confirm_name=found.preview.live if found.preview else store.name,
         approvals_needed=1,

@@ -103,7 +103,7 @@ def _workloads_stopped(service: str, *, workload: bool) -> DisasterStep:
 
 def _store_steps(one: StoreInDisaster, now: datetime) -> Iterator[DisasterStep]:
     report = one.report
-    facts = [*_what_there_is(report, now), spell_estimate(estimate(one.drills, _size(report)))]
+    facts = [*_what_there_is(report, now), f"It takes {spell_estimate(estimate(one.drills, _size(report)))}."]
     facts += [f"Not as it should be: {found.text}" for found in report.findings]
     if not report.restorable:
         reason = "its engine is only read here; `vakhta dr export` writes the commands of its tool"

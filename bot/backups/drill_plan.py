@@ -24,7 +24,7 @@ from bot.core.backup import (
 )
 from bot.core.errors import Rejected
 from bot.core.plan import Plan
-from bot.lib.text import spell_duration, spell_moment
+from bot.lib.text import spell_duration, spell_list, spell_moment
 
 BACKUP = "backup"
 #: The method of a copy that shares the live one's storage. An engine says it in `RestorePreview.facts["method"]`.
@@ -58,13 +58,15 @@ def plan(name: str, tools: Tools) -> Plan:
     preview = engine.preview(point_of(backup, inventory), drill=True)
     size = preview.size_bytes if preview.size_bytes is not None else backup.size_bytes
     refuse_unfit(store, preview)
+    seen = of_engine(preview.preconditions)
     return Plan(
         target=name,
         effect=tuple(_effect(store, backup, preview)),
         blast_radius="scratch alone: the live data, its clients and its backups are not touched",
-        preconditions={**of_engine(preview.preconditions), BACKUP: backup.id},
+        preconditions={**seen, BACKUP: backup.id},
+        hidden=tuple(seen),
         lock=lock_of(name),
-        moving=(spell_estimate(estimate(drills, size)), *preview.moving),
+        moving=(f"it takes {spell_estimate(estimate(drills, size))}", *preview.moving),
     )
 
 
@@ -148,19 +150,16 @@ def refuse_unfit(store: BackupStore, preview: RestorePreview) -> None:
 def _effect(store: BackupStore, backup: Backup, preview: RestorePreview) -> list[str]:
     size = preview.size_bytes if preview.size_bytes is not None else backup.size_bytes
     sized = "" if size is None else f", {spell_bytes(size)}"
-    checks = f"{len(store.checks)} of the settings" if store.checks else "none of the settings"
+    source = f"{backup.id} (data of {spell_moment(backup.data_at)}{sized})"
     effect = [
-        (
-            f"{backup.id} of {store.name} (data of {spell_moment(backup.data_at)}{sized}) is restored into scratch:"
-            f" {preview.copy_name.replace('{run}', '<run>')}"
-        ),
-        "the copy is isolated first, and has to fail to connect to anything",
-        f"it is checked: the checks of {store.engine.title}, and {checks}",
-        f"it is removed in every case, after {spell_duration(store.drill.at_most)} at the latest",
+        f"{store.name} is restored from {source} into scratch: {preview.copy_name.replace('{run}', '<run>')}.",
+        "The copy is isolated first: every connection out of it and into it has to fail.",
+        f"Checked: by {spell_list((store.engine.title, *(one.name for one in store.checks)), 'and')}.",
+        f"It is removed in every case, after {spell_duration(store.drill.at_most)} at the latest.",
         *preview.effect,
     ]
     if backup.damage:
-        effect.append(f"the backup is not whole: {backup.damage}")
+        effect.append(f"The backup is not whole: {backup.damage.rstrip('.')}.")
     if preview.facts.get("cost"):
-        effect.append(f"it costs {preview.facts['cost']}")
+        effect.append(f"Cost: {preview.facts['cost']}.")
     return effect

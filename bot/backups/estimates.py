@@ -20,7 +20,7 @@ _DRILLS = 7
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """How long a restore probably takes. `basis`: a sentence; `takes` None: nothing is known."""
+    """How long a restore probably takes. `basis`: a clause; `takes` None: nothing is known."""
 
     takes: timedelta | None
     at_most: timedelta | None  #: what 95 of 100 drills were under
@@ -31,15 +31,15 @@ def estimate(drills: Sequence[Drill], size_bytes: int | None) -> Estimate:
     """For a restore of that size. `drills`: the newest first."""
     passed = [one for one in drills if one.result is DrillResult.PASSED and one.rto][:_DRILLS]
     if not passed:
-        return Estimate(takes=None, at_most=None, basis="No drill has measured it, so nobody knows how long it takes.")
+        return Estimate(takes=None, at_most=None, basis="an unknown time: no drill has measured it")
     measured = [one for one in passed if one.size_bytes]
     last = spell_moment(passed[0].began_at)
     if size_bytes and measured:
         times = sorted(_seconds(one) * size_bytes / (one.size_bytes or 1) for one in measured)
-        basis = f"By the rate of {_drills(len(measured))}, the last {last}."
+        basis = f"by the rate of {_drills(len(measured))}, the last {last}"
     else:
         times = sorted(map(_seconds, passed))
-        basis = f"By the duration of {_drills(len(passed))}, the last {last}; its size is not known."
+        basis = f"as {_drills(len(passed))} did, the last {last}; its size is not known"
     return Estimate(
         takes=timedelta(seconds=round(median(times))),
         at_most=timedelta(seconds=round(times[ceil(0.95 * len(times)) - 1])),
@@ -48,11 +48,11 @@ def estimate(drills: Sequence[Drill], size_bytes: int | None) -> Estimate:
 
 
 def spell_estimate(found: Estimate) -> str:
-    """The estimate as a sentence or two."""
+    """The estimate as a clause, after "it takes"."""
     if found.takes is None or found.at_most is None:
         return found.basis
     upper = f", at most {spell_duration(found.at_most)}" if found.at_most > found.takes else ""
-    return f"About {spell_duration(found.takes)}{upper}. {found.basis}"
+    return f"about {spell_duration(found.takes)}{upper} ({found.basis})"
 
 
 def _seconds(drill: Drill) -> float:

@@ -104,11 +104,13 @@ def read(asked: RestoreRequest, tools: Tools) -> RestorePlanFacts:
 
 
 def plan_of(found: RestorePlanFacts, tools: Tools) -> Plan:
+    seen = of_engine(found.preview.preconditions)
     return Plan(
         target=found.store.name,
         effect=tuple(_effect(found)),
-        blast_radius=f"one new copy beside {found.store.name}; the live data is not changed",
-        preconditions={**of_engine(found.preview.preconditions), "backup": found.preview.backup_id},
+        blast_radius="one new copy; the live data is not changed",
+        preconditions={**seen, "backup": found.preview.backup_id},
+        hidden=tuple(seen),  # identities and digests: they are compared, and help nobody who reads
         confirm_name=found.store.name,
         approvals_needed=1,
         moving=tuple(_moving(found, tools)),
@@ -117,48 +119,39 @@ def plan_of(found: RestorePlanFacts, tools: Tools) -> Plan:
 
 def _effect(found: RestorePlanFacts) -> Iterator[str]:
     preview, store = found.preview, found.store
-    yield f"{store.name} is restored beside the live one, into {preview.copy_name.replace('{run}', '<run>')}."
     size = f", {spell_bytes(preview.size_bytes)}" if preview.size_bytes is not None else ""
-    yield f"From {store.engine.title}'s backup {preview.backup_id}{size}{_until(found)}."
-    yield from found.chosen.notes
+    copy = preview.copy_name.replace("{run}", "<run>")
+    yield f"{store.name} is restored from {preview.backup_id} ({store.engine.title}{size}) beside the live one: {copy}."
     if preview.data_at is None:
-        yield "The copy lacks whatever is not yet in the archived log when the restore begins."
+        yield "LOST in the copy: whatever is not in the archived log when the restore begins."
     else:
-        yield f"The copy lacks everything that was written after {spell_exactly(preview.data_at)}."
-    yield from preview.effect
+        log = " The log is replayed up to there." if found.point.at is not None else ""
+        yield f"LOST in the copy: everything written after {spell_exactly(preview.data_at)}.{log}"
+    yield from found.chosen.notes
     if preview.not_restored:
-        yield f"It does not come back: {spell_list(preview.not_restored, 'and')}."
-    if preview.needs_bytes is not None:
-        yield f"It needs {spell_bytes(preview.needs_bytes)} of room."
+        yield f"Not restored: {spell_list(preview.not_restored, 'and')}."
+    yield from preview.effect
     expires = found.expires_at
     if expires is not None:
         yield f"What it is restored from is deleted by its own system at {spell_exactly(expires)}."
-    names = f", then {len(store.checks)} of the settings ({_names(store)})" if store.checks else ""
-    yield f"Afterwards it is checked: by the engine's own checks{names}."
-    yield "There is no undo, as nothing live is changed: `cutover <run>` makes it live, `remove-copy <run>` removes it."
-
-
-def _until(found: RestorePlanFacts) -> str:
-    data_at = found.preview.data_at
-    if data_at is None:
-        return ", and the log up to its end"
-    if found.point.at is not None:
-        return f", and the log up to {spell_exactly(data_at)}"
-    return f", with the data of {spell_exactly(data_at)}"
+    yield f"Checked afterwards: by {spell_list((store.engine.title, *(one.name for one in store.checks)), 'and')}."
+    yield "No undo is needed: `cutover <run>` makes the copy live, `remove-copy <run>` removes it."
 
 
 def _moving(found: RestorePlanFacts, tools: Tools) -> Iterator[str]:
     """What is true now; it is shown, and never compared."""
     now, preview, store = tools.now(), found.preview, found.store
     if preview.data_at is not None:
-        yield f"a cutover to it would lose {spell_briefly(now - preview.data_at)} of writes"
+        yield f"making it live would lose {spell_briefly(now - preview.data_at)} of writes"
     elif found.window is not None:
         behind = spell_briefly(now - found.window.latest)
         yield f"the archived log reaches {spell_exactly(found.window.latest)}, {behind} behind"
     yield from preview.moving
-    if preview.free_bytes is not None:
-        yield f"{spell_bytes(preview.free_bytes)} are free"
-    yield f"how long it takes: {spell_estimate(found.estimate)} The promised RTO is {spell_duration(store.rto)}."
+    yield f"the restore takes {spell_estimate(found.estimate)}; RTO {spell_duration(store.rto)}"
+    needs = f"needs {spell_bytes(preview.needs_bytes)}" if preview.needs_bytes is not None else ""
+    free = f"{spell_bytes(preview.free_bytes)} free" if preview.free_bytes is not None else ""
+    if needs or free:
+        yield ", ".join(filter(None, (needs, free)))
     if any(one.result is DrillResult.RUNNING for one in found.drills):
         yield "a drill of this store runs, and is asked to stop"
     if found.copies:
@@ -186,7 +179,3 @@ def _check_lasts(found: RestorePlanFacts, tools: Tools) -> None:
         f"take {spell_briefly(found.longest)} ({why}). Nothing was done. Keep it longer there, or choose a newer one."
     )
     raise Rejected(message, code="expires", status=409)
-
-
-def _names(store: BackupStore) -> str:
-    return ", ".join(one.name for one in store.checks)

@@ -64,7 +64,7 @@ def test_the_steps_of_a_service_go_from_keys_to_traffic_and_each_is_an_ask_or_sa
     assert restore.facts == (
         "Newest data: 2026-11-23 11:50 UTC, 10 min old; RPO 1 h.",
         "Newest usable backup: b-600 of 11:50, 2 GB.",
-        "About 2 h. By the rate of one drill that passed, the last 2026-11-22 12:00 UTC.",
+        "It takes about 2 h (by the rate of one drill that passed, the last 2026-11-22 12:00 UTC).",
     )
 
 

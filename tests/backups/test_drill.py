@@ -71,12 +71,14 @@ def test_a_plan_says_from_which_backup_and_that_it_is_scratch_and_what_it_rests_
     ground.world.add_backup("b2", ground.clock(), problem="it was cut off")
     plan = ground.plan()
 
-    assert plan.effect[0].startswith("b1 of prod/orders (data of 2026-11-23 12:01 UTC, 10 GB) is restored into scratch")
+    assert plan.effect[0].startswith(
+        "prod/orders is restored from b1 (data of 2026-11-23 12:01 UTC, 10 GB) into scratch: "
+    )
     assert plan.lock == "drill of prod/orders"
-    assert plan.moving[0] == "No drill has measured it, so nobody knows how long it takes."
+    assert plan.moving[0] == "it takes an unknown time: no drill has measured it"
     assert plan == ground.plan()
     ground.drill(plan)
-    assert ground.plan().moving[0].startswith("About 10 min")
+    assert ground.plan().moving[0].startswith("it takes about 10 min (")
 
 
 def test_a_backup_with_fewer_rows_than_it_should_have_is_damaged(ground: DrillGround) -> None:
@@ -377,7 +379,7 @@ def test_what_its_engine_says_of_it_is_in_the_row(ground: DrillGround, monkeypat
     said = {"method": "volume-snapshot", "scope": "1 of 4 shards", "cost": "0.40 USD", "version": "16.4"}
     full = ground.engine.preview  # type: ignore[attr-defined]
     monkeypatch.setattr(ground.engine, "preview", lambda *at, **how: replace(full(*at, **how), facts=said))
-    assert "it costs 0.40 USD" in ground.plan().effect
+    assert "Cost: 0.40 USD." in ground.plan().effect
     ground.drill()
 
     row = ground.row()

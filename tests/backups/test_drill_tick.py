@@ -302,7 +302,7 @@ def test_a_person_s_drill_is_shown_confirmed_and_run(night: Night) -> None:
     night.house.people["ana"] = replace(ANA, roles=frozenset({"admin"}))
     night.house.settle({("slack", "U1"): night.house.people["ana"]})
     shown = night.house.says(f"drill {NAME}", by=night.house.people["ana"])
-    assert "is restored into scratch" in shown.text
+    assert "is restored from b1 (data of 2026-11-23 11:00 UTC, 10 GB) into scratch" in shown.text
     night.house.says(f"yes {handle(shown.text)}", by=night.house.people["ana"])
     wait_until_ended(night.house)
 

@@ -65,22 +65,20 @@ def test_the_plan_says_everything_and_needs_a_second_person_who_types_the_name(b
     drill(bh, "d1" * 16, timedelta(minutes=20))
     lines = planned(bh, "restore prod/orders-db").splitlines()
 
-    estimate = "About 20 min. By the rate of one drill that passed, the last 2026-11-22 12:00 UTC."
+    estimate = "about 20 min (by the rate of one drill that passed, the last 2026-11-22 12:00 UTC)"
     assert lines[1:] == [
-        "prod/orders-db is restored beside the live one, into database orders_restore_<run>.",
-        "From Fake's backup b1, 10.0 GB, with the data of 2026-11-23 02:00 UTC.",
-        "The copy lacks everything that was written after 2026-11-23 02:00 UTC.",
+        "prod/orders-db is restored from b1 (Fake, 10.0 GB) beside the live one: database orders_restore_<run>.",
+        "LOST in the copy: everything written after 2026-11-23 02:00 UTC.",
+        "Not restored: roles and their passwords and replicas.",
         "A database beside the live one is made.",
-        "It does not come back: roles and their passwords and replicas.",
-        "It needs 20.0 GB of room.",
-        "Afterwards it is checked: by the engine's own checks, then 1 of the settings (orders).",
-        "There is no undo, as nothing live is changed: `cutover <run>` makes it live, `remove-copy <run>` removes it.",
-        "Touches: one new copy beside prod/orders-db; the live data is not changed",
-        "Now: a cutover to it would lose 10 h of writes",
+        "Checked afterwards: by Fake and orders.",
+        "No undo is needed: `cutover <run>` makes the copy live, `remove-copy <run>` removes it.",
+        "Touches: one new copy; the live data is not changed",
+        "Now: making it live would lose 10 h of writes",
         "Now: 2 clients write to orders; 7 rows since the backup",
-        "Now: 100 GB are free",
-        f"Now: how long it takes: {estimate} The promised RTO is 4 h.",
-        "Seen: backup b1, live db-1",
+        f"Now: the restore takes {estimate}; RTO 4 h",
+        "Now: needs 20.0 GB, 100 GB free",
+        "Seen: backup b1",
         *lines[-2:],
     ]
     assert lines[-1].startswith("Needs 1 approval from somebody other than ana, until 12:15 UTC: `yes ")
@@ -148,8 +146,7 @@ def test_latest_of_a_log_is_its_end_when_the_restore_begins(bh: BackupHouse) -> 
 
     run = bh.does("restore prod/orders-db latest")
 
-    assert "and the log up to its end." in text
-    assert "The copy lacks whatever is not yet in the archived log when the restore begins." in text
+    assert "LOST in the copy: whatever is not in the archived log when the restore begins." in text
     assert "Now: the archived log reaches 2026-11-23 11:59 UTC, 1 min behind" in text
     assert len(bh.world.databases[copy_name(run.id)].rows) == 51
     assert "with the data of 2026-11-23 12:09 UTC" in run.message
@@ -160,8 +157,8 @@ def test_a_moment_is_repeated_in_utc(bh: BackupHouse) -> None:
     bh.world.point_in_time = True
     text = planned(bh, "restore prod/orders-db at 2026-11-23 11:30 Europe/Berlin")
 
-    assert "and the log up to 2026-11-23 10:30 UTC." in text
-    assert "Now: a cutover to it would lose 1 h 30 min of writes" in text
+    assert "everything written after 2026-11-23 10:30 UTC. The log is replayed up to there." in text
+    assert "Now: making it live would lose 1 h 30 min of writes" in text
 
 
 @pytest.mark.parametrize(
