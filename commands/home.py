@@ -12,6 +12,7 @@ from bot.core.command import CommandContext, Overview, WaitingPlan
 from bot.core.incident import Status
 from bot.core.manual import Manual, Topic
 from bot.core.message import Card
+from bot.core.plan import moving_lines
 from bot.core.request import Reply, Request
 from commands.incidents import incident_line
 
@@ -72,6 +73,7 @@ def _plans(mine: Overview) -> Iterator[str]:
         yield f"{one.short_handle} until {one.expires_at:%H:%M} UTC, {one.requester} asks: {one.command}"
         yield from one.plan.effect
         yield f"Touches: {one.plan.blast_radius}"
+        yield from moving_lines(one.plan, one.at)
         yield from _to_type(one)
     if len(mine.to_approve) > _TO_APPROVE:
         yield f"... and {len(mine.to_approve) - _TO_APPROVE} more; `approvals` lists them."

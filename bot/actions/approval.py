@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from bot.core.access import Decision
 from bot.core.errors import Rejected
 from bot.core.message import Card
-from bot.core.plan import Plan, PlanState, Proposal, Risk
+from bot.core.plan import Plan, PlanState, Proposal, Risk, moving_lines
 from bot.lib.text import spell_duration, spell_list
 
 #: The code of a refusal that stops the plan; everybody in the thread sees it.
@@ -100,8 +100,8 @@ def plan_card(proposal: Proposal, requester: str, limits: Mapping[str, str], dif
     )
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
-    """What it would do, how it is undone, what it touches and what it saw."""
+def plan_lines(plan: Plan, read_at: datetime | None = None) -> Iterator[str]:
+    """What it would do, how it is undone, what it touches and what it saw. `read_at`: when; None: just now."""
     yield from plan.effect
     if plan.undo_command:
         yield f"Undo: {plan.undo_command}"
@@ -110,7 +110,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     if plan.check:
         yield f"Checked for {spell_duration(plan.check_duration)}, and undone if this does not hold: {plan.check}"
     yield f"Touches: {plan.blast_radius}"
-    yield from (f"Now: {one}" for one in plan.moving)
+    yield from moving_lines(plan, read_at)
     seen = [f"{name} {value}" for name, value in sorted(plan.preconditions.items()) if name not in plan.hidden]
     if seen:
         yield f"Seen: {', '.join(seen)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -51,13 +51,19 @@ class Plan:
     hidden: tuple[str, ...] = ()  #: preconditions that people are not shown, such as a resourceVersion
     approvals_needed: int = 0  #: the least number of approvals by other people, whatever the risk asks for
     lock: str = ""  #: what the run holds while it goes on; "": the target
-    #: What is true now and moves by itself (who writes, free space). Shown once, never stored or compared.
+    #: What is true now and moves by itself (who writes, free space). Shown with its time, never hashed or compared.
     moving: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def held(self) -> str:
         """What one run at a time may hold."""
         return self.lock or self.target
+
+
+def moving_lines(plan: Plan, read_at: datetime | None = None) -> Iterator[str]:
+    """What moves by itself. `read_at`: when it was read; None: just now."""
+    when = "Now" if read_at is None else f"At {read_at:%H:%M} UTC"
+    yield from (f"{when}: {one}" for one in plan.moving)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.core.access import Account, RecordedIdentity
@@ -14,7 +15,7 @@ from bot.store.transaction import Tx
 
 _PLAN = (
     "handle", "verb", "words", '"by"', "place", "incident_id", "at", "needs", "state", "body", "digest", "undoes",
-    "spot", "account", "had",
+    "spot", "account", "had", "moving",
 )  # fmt: skip
 _SELECT_PLAN = f"SELECT {', '.join(f'p.{name}' for name in _PLAN)} FROM plan AS p"
 
@@ -24,7 +25,7 @@ def put_plan(tx: Tx, proposal: Proposal, body: bytes) -> None:
         proposal.handle, proposal.verb, proposal.command, proposal.requester, proposal.channel,
         proposal.incident_id, micros(proposal.at), proposal.approvals_needed,
         str(proposal.state), body, proposal.digest, proposal.undo_of, proposal.thread,
-        proposal.account, _accounts_json(proposal.accounts),
+        proposal.account, _accounts_json(proposal.accounts), json.dumps(proposal.plan.moving),
         micros(tx.now) if proposal.state is PlanState.APPROVED else None,
     )  # fmt: skip
     tx.sql.insert("plan", (*_PLAN, "approved_at"), [row])
@@ -116,7 +117,9 @@ def approved_without_run(tx: Tx, after: timedelta, limit: int = 20) -> list[Prop
 
 
 def _proposal(sql: Sql, row: Row) -> Proposal:
-    handle, verb, words, by, place, incident_id, at, needs, state, body, digest, undoes, spot, account, had = row
+    (
+        handle, verb, words, by, place, incident_id, at, needs, state, body, digest, undoes, spot, account, had, moving,
+    ) = row  # fmt: skip
     approvals = sql.rows(
         "SELECT person, place, account, at, had FROM approval WHERE handle = ? ORDER BY at, person", handle
     )
@@ -130,7 +133,7 @@ def _proposal(sql: Sql, row: Row) -> Proposal:
         at=moment(at),
         approvals_needed=needs,
         state=PlanState(state),
-        plan=plan_from_bytes(bytes(body)),
+        plan=replace(plan_from_bytes(bytes(body)), moving=tuple(json.loads(moving))),
         digest=digest,
         approvals=tuple(map(_approval, approvals)),
         undo_of=undoes,

@@ -260,7 +260,7 @@ class PlanRow(SQLModel, table=True):
     """A plan that was shown; `body` has the bytes of its digest. `state` is a `PlanState`.
 
     `place` and `account` are the channel and the account that requested it; `had` are all accounts that the requester
-    had then, as JSON.
+    had then, as JSON. `moving`: what was true then and moves by itself, as JSON; no part of the digest.
     """
 
     __tablename__ = "plan"
@@ -287,6 +287,7 @@ class PlanRow(SQLModel, table=True):
     spot: str = _text()
     account: str = _text()
     had: str = _text()
+    moving: str = _text()
 
 
 class ApprovalRow(SQLModel, table=True):

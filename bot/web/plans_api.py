@@ -57,7 +57,7 @@ def _plan(one: Proposal, cards: CardSettings, person: str) -> PlanOut:
         via=one.channel,
         incident_id=one.incident_id,
         target=one.plan.target,
-        lines=list(plan_lines(one.plan)),
+        lines=list(plan_lines(one.plan, one.at)),
         waits_for=describe_waiting(one, max(1, one.approvals_needed - len(one.approvals))),
         approved_by=[cards.names.get(approver, approver) for approver in one.approvers],
         asked_at=one.at,

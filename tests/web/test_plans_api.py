@@ -27,8 +27,10 @@ def waiting(house: WebHouse) -> list[dict[str, Any]]:
     return found
 
 
-def ask(house: WebHouse, handle: str, *, by: str = "ana", needs: int = 0, name: str = "", age_min: int = 0) -> None:
-    plan = Plan(target="prod/api", effect=("it goes from 3 to 6",), blast_radius="one dial", confirm_name=name)
+def ask(
+    house: WebHouse, handle: str, *, by: str = "ana", needs: int = 0, name: str = "", age_min: int = 0, **said: Any
+) -> None:
+    plan = Plan(target="prod/api", effect=("it goes from 3 to 6",), blast_radius="one dial", confirm_name=name, **said)
     body = plan_bytes("turn", "turn prod/api 6", plan)
     with house.store.begin() as tx:
         asked = Proposal(
@@ -58,6 +60,14 @@ def test_a_plan_is_listed_with_its_effect_until_it_is_answered(house: WebHouse) 
     assert listed["buttons"] == {"Do it": f"yes {handle}", "Drop it": f"no {handle}"}
     house.say(listed["buttons"]["Drop it"])
     assert waiting(house) == []
+
+
+def test_an_approver_reads_what_moved_by_itself_with_the_time_it_was_read(house: WebHouse) -> None:
+    ask(house, "c", moving=("2 clients write to orders",))
+
+    (listed,) = waiting(house)
+
+    assert f"At {listed['asked_at'][11:16]} UTC: 2 clients write to orders" in listed["lines"]
 
 
 def test_a_button_of_the_list_does_it(house: WebHouse) -> None:
