@@ -36,7 +36,7 @@ _MANUAL = Manual(
 @dataclass(frozen=True)
 class DrillAction:
     verb: str = "drill"
-    usage: str = "drill <store> [<stop>]"
+    usage: str = "drill <store> [stop]"
     summary: str = "prove that the newest backup restores"
     manual: Manual = _MANUAL
     args: type[DrillArgs] = DrillArgs

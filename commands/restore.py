@@ -54,7 +54,7 @@ _MANUAL = Manual(
 @dataclass(frozen=True)
 class RestoreAction:
     verb: str = "restore"
-    usage: str = "restore <store> [<latest>] [from <backup>] [at <time>]"
+    usage: str = "restore <store> [latest] [from <backup>] [at <time>]"
     summary: str = "restore beside the live data, and check the copy"
     manual: Manual = _MANUAL
     args: type[RestoreArgs] = RestoreArgs

@@ -38,7 +38,7 @@ _MANUAL = Manual(
 @dataclass(frozen=True)
 class RollbackAction:
     verb: str = "rollback"
-    usage: str = "rollback <service> [to <revision>] [replicas <keep>] [conflicts <force>]"
+    usage: str = "rollback <service> [to <revision>] [replicas keep] [conflicts force]"
     summary: str = "run an older revision of a service again"
     manual: Manual = _MANUAL
     args: type[RollbackArgs] = RollbackArgs

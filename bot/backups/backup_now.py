@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.backups import places
+from bot.backups import places, reports
 from bot.backups.restore_points import spell_exactly
 from bot.backups.waiting import Reporter, Waited, spell_bytes, wait_for
 from bot.core.action import Tools
@@ -43,7 +43,7 @@ def plan(name: str, tools: Tools) -> Plan:
             "There is no undo: the bot never deletes backups, and the rules of their system do in time.",
         ),
         blast_radius=f"one more backup of {store.name}",
-        lock=f"backup/{store.name}",  # A restore goes on beside for hours, and is no reason to have no backup.
+        lock=f"backups of {store.name}",  # A restore goes on beside for hours, and is no reason to have no backup.
         moving=tuple(moving) or ("there is no usable backup",),
     )
 
@@ -54,7 +54,7 @@ def run(name: str, run: str, tools: Tools) -> Outcome:
     taker = places.taker_of(store)
     tools.remember({_ASKED_AT: tools.now().isoformat()})
     failpoint("backup.asking")
-    return _judge(store, taker, _waited(store, taker, run, tools, begin=partial(taker.begin_backup, run)))
+    return _judge(store, taker, _waited(store, taker, run, tools, begin=partial(taker.begin_backup, run)), tools)
 
 
 def probe(name: str, run: str, tools: Tools) -> Outcome:
@@ -64,7 +64,7 @@ def probe(name: str, run: str, tools: Tools) -> Outcome:
     store = places.store_of(tools, name)
     taker = places.taker_of(store)
     asked_at = datetime.fromisoformat(tools.remembered[_ASKED_AT])
-    return _judge(store, taker, _waited(store, taker, run, tools, asked_at=asked_at))
+    return _judge(store, taker, _waited(store, taker, run, tools, asked_at=asked_at), tools)
 
 
 def _waited(
@@ -80,7 +80,7 @@ def _waited(
     return wait_for(look, tools, Reporter(tools), at_most=patience, begin=begin, asked_at=asked_at)
 
 
-def _judge(store: BackupStore, taker: BackupTaker, waited: Waited) -> Outcome:
+def _judge(store: BackupStore, taker: BackupTaker, waited: Waited, tools: Tools) -> Outcome:
     status = waited.status
     if waited.late:
         if status.state is CopyState.ABSENT:
@@ -93,6 +93,7 @@ def _judge(store: BackupStore, taker: BackupTaker, waited: Waited) -> Outcome:
     if status.state is CopyState.ABSENT:
         return Outcome(result=Result.FAILED, message=f"No backup of {store.name} was begun. Ask again.")
     made = next((one for one in taker.inventory().backups if one.id == status.message), None)
+    reports.look_again(reports.backups_of(tools), store, tools.now)
     if made is None or not made.usable:
         problem = made.problem.rstrip(".") if made else "it is not among the backups of the store"
         message = f"Backup {status.message} of {store.name} was made."

@@ -29,6 +29,11 @@ def store_of(backups: Backups, name: str) -> BackupStore:
     return found
 
 
+def look_again(backups: Backups, store: BackupStore, now: Callable[[], datetime]) -> None:
+    """Look now, since the store has just been changed: `backups` must not show how it was before."""
+    backups.records.put_look(looking.look_at(store, backups.records.get_look(store.name), now))
+
+
 def report_on(
     backups: Backups, store: BackupStore, now: Callable[[], datetime], *, look: bool = False
 ) -> tuple[StoreReport, Sequence[Drill]]:

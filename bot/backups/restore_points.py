@@ -22,6 +22,7 @@ _LISTED = 5
 #: A time without a date is the last such time, if it is no longer ago than this; else it was meant for later today.
 _LAST_SUCH_TIME = timedelta(hours=12)
 _TIME = re.compile(r"(\d{1,2}:\d{2}(?::\d{2})?)(?: ?(Z|[+-]\d{2}:\d{2})| ([A-Za-z][\w/+-]*))?")
+_NO_ZONE = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?")
 _AGO = re.compile(r"(?:(\d{1,3})d)? ?(?:(\d{1,3})h)? ?(?:(\d{1,4})m(?:in)?)? ago")
 _FORMS = "`at 2026-11-27T14:30:00Z`, `at 2026-11-27 14:30 Europe/Berlin`, or of today `at 14:30 Europe/Berlin`"
 
@@ -68,6 +69,8 @@ def moment_of(typed: str, now: datetime) -> datetime:
         days, hours, minutes = (int(digits or 0) for digits in ago.groups())
         at = now - timedelta(days=days, hours=hours, minutes=minutes)
         raise _refused(f"{typed!r} moves while the plan waits. It is `at {spell_moment(at)}` now: type that.", "moves")
+    if _NO_ZONE.fullmatch(typed):
+        raise _refused(f"{typed} of which time zone? Type `at {typed} UTC`, or {_FORMS}.", "bad_time")
     try:
         return parse_moment(typed)
     except UnknownZone as unknown:

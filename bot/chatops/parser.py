@@ -17,7 +17,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from bot.chatops.arguments import ArgumentType, FreeText, IncidentNumber, Integer, Keyword
+from bot.chatops.arguments import ArgumentType, FreeText, IncidentNumber, Integer, Keyword, OneOf
 from bot.chatops.tokens import ArgumentSlot, Tokens, nearest, quote, shorten
 from bot.core.command import KnownNames
 from bot.core.errors import Rejected
@@ -134,7 +134,7 @@ class _LineParser:
             self._last = f"`{one.keyword}`"
         for one in self._clauses.values():
             if one.name not in self.values and not one.optional:
-                raise self._slot.refusal(f"`{one.keyword} <{one.type.usage(one.name)}>` is missing.", code="missing")
+                raise self._slot.refusal(f"`{one.keyword} {_placeholder(one)}` is missing.", code="missing")
 
     def _next_clause(self) -> Argument:
         word = self._tokens.peek()
@@ -205,8 +205,14 @@ def _field(name: str, hint: object, default: object) -> Argument:
     return Argument(name=name, type=kinds[0], keyword="".join(keywords), default=default)
 
 
+def _placeholder(one: Argument) -> str:
+    """What is to be typed: `<name>`, or the word itself where only one is possible."""
+    usage = one.type.usage(one.name)
+    return usage if isinstance(one.type, OneOf) and len(one.type.choices) == 1 else f"<{usage}>"
+
+
 def _usage_part(one: Argument) -> str:
-    message = f"<{one.type.usage(one.name)}>"
+    message = _placeholder(one)
     message = f"{one.keyword} {message}" if one.keyword else message
     return f"[{message}]" if one.optional else message
 

@@ -146,8 +146,8 @@ def _next(one: RunStatus) -> Iterator[str]:
         yield f"Check {target}, then record the result: `settle {one.short_id} done because <text>`, or `failed`."
         yield f"Until then no other run may change {target}."
     if one.state is State.DEGRADED:
-        undo = f"undo the run: `undo {one.short_id}`" if one.can_undo else "restore it by hand: the run has no undo"
-        yield f"Repair {target}, or {undo}."
+        undo = f", or undo the run: `undo {one.short_id}`" if one.can_undo else " by hand: the run has no undo"
+        yield f"Repair {target}{undo}."
     if one.state is State.DONE and one.check and one.checked_until:
         yield f"Its check runs until {one.checked_until:%H:%M} UTC: {one.check}."
     if one.state is State.DONE and one.ends_at:

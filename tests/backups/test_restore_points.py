@@ -177,7 +177,7 @@ def test_a_time_of_yesterday_evening_is_meant_in_the_morning_and_stays_the_same_
         ("25:10 UTC", "25:10 is not a time of day."),
         ("11:30 Europe/Berln", "'Europe/Berln' names no time zone; write one of IANA's"),
         ("2026-11-23 11:30 Mars/Base", "'Mars/Base' names no time zone"),
-        ("2026-11-23 11:30", "'2026-11-23 11:30' is not a time."),
+        ("2026-11-23 11:30", "2026-11-23 11:30 of which time zone? Type `at 2026-11-23 11:30 UTC`"),
         ("2026-02-30T10:00:00Z", "is not a time. Type `at 2026-11-27T14:30:00Z`"),
         ("two hours back", "'two hours back' is not a time."),
         ("2h ago", "'2h ago' moves while the plan waits. It is `at 2026-11-23 10:00 UTC` now: type that."),

@@ -55,7 +55,7 @@ def test_what_is_not_well_says_why_and_what_can_be_done() -> None:
         "1a2b3c4d done but not well: scale prod/api 4 (ana, 2026-11-23 03:12 UTC)."
         " Pod api-1, container api: ImagePullBackOff. Repair prod/api, or undo the run: `undo 1a2b3c4d`."
     )
-    assert "restore it by hand" in describe_run(one(State.DEGRADED))
+    assert "Repair prod/api by hand" in describe_run(one(State.DEGRADED))
 
 
 def test_what_failed_says_why() -> None:
