@@ -22,6 +22,8 @@ _FAILED, _NEITHER = "x", "·"
 #: Drills in a chart: what a phone shows in one line.
 _CHARTED = 20
 _HANGS_AFTER = timedelta(hours=1)
+#: The names of the alerts that `drill_alarm` asks for.
+DRILL_ALARMS = frozenset({"DrillHangs", "DrillFailed", "DrillMissed"})
 _CONCLUDED = (DrillResult.PASSED, DrillResult.DAMAGED, DrillResult.FAILED)
 
 

@@ -39,7 +39,7 @@ _ROWS = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Reaper:
-    """`look_after` is called for each store, one call at a time."""
+    """`look_after` is called for each store, one call of a store at a time."""
 
     records: BackupRecords
     now: Callable[[], datetime]
