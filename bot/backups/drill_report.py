@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from bot.backups.judging import dated_ahead
 from bot.core.backup import BackupStore, CheckResult, Drill, DrillPhase, DrillResult, DrillRules
 from bot.lib.text import spell_duration, spell_moment
 
@@ -40,11 +41,12 @@ def drill_alarm(drills: Sequence[Drill], rules: DrillRules, now: datetime) -> Dr
     """What a drill that did not pass is alarmed with; None where the last one passed, or none was made.
 
     That no drill has passed for too long, or ever, is found by `judging`, whatever the reason. An aborted drill is no
-    alarm of its own: a person wanted that.
+    alarm of its own: a person wanted that. A row dated ahead counts for nothing, or it would hide all later ones.
 
     Args:
         drills: of one store, the newest first.
     """
+    drills = [one for one in drills if one not in dated_ahead(drills, now)]
     running = next((one for one in drills if one.result is DrillResult.RUNNING), None)
     if running is not None and now > running.began_at + rules.at_most + _HANGS_AFTER:
         message = f"The drill of {spell_moment(running.began_at)} has not ended, and its time is over."

@@ -66,8 +66,9 @@ class DrillTick:
         if not store.drill.every or not store.drill.sentinel or not isinstance(store.engine, SentinelEngine):
             return
         now = self.now()
-        newest = max(self.records.sentinels(store.name).values(), default=None)
-        if newest is not None and abs(now - newest) < sentinel.interval(store):
+        # One that is dated ahead would never be old enough, nor young enough.
+        newest = max((at for at in self.records.sentinels(store.name).values() if at <= now), default=None)
+        if newest is not None and now - newest < sentinel.interval(store):
             return
         try:
             write_sentinel(store, self.records, sentinel.token_of(store.name, now), self.now)

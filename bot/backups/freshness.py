@@ -190,7 +190,7 @@ class Freshness:
     ) -> None:
         if firing is None:
             before = self._raised.get(trouble)
-            if before is not None and now - before < _AGAIN:
+            if before is not None and abs(now - before) < _AGAIN:
                 return  # a person has resolved it, or it is about to be stored
             ended = self._ended.pop(trouble, None)
             begins = now if since is None or since > now or (ended is not None and since <= ended) else since
