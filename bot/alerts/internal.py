@@ -41,6 +41,8 @@ _TODO = {
 
 #: The alert about copies of drills that cannot be removed.
 DRILL_LEFTOVERS = "DrillLeftovers"
+#: Periodic work on one store that does not come back, by the alert's name.
+HANGING_WORK = ("DrillScheduleHangs", "SentinelHangs", "DrillValidationHangs", "DrillReaperHangs")
 #: What a person should do about the drills of a store, by the alert's name.
 _DRILL_TODO = {
     "DrillFailed": (
@@ -53,7 +55,11 @@ _DRILL_TODO = {
         "Remove what is left by hand, after a look that it is a drill's copy and not in use. The bot goes on trying."
         " This is over when it is gone."
     ),
-}
+} | dict.fromkeys(
+    HANGING_WORK,
+    "Find out why its engine does not answer: `backups {store}` looks now. The bot asks again when this call has ended;"
+    " where it never ends, restart the bot. Other stores are not held up. This is over when a later call has ended.",
+)
 
 
 class BackupTrouble(Struct, frozen=True, kw_only=True):
@@ -209,7 +215,8 @@ def drill_group(store: str) -> str:
 def drill_trouble(
     store: BackupStore, name: str, message: str, since: datetime, *, critical: bool = False
 ) -> AlertBatch:
-    """Backups of a store are not known to restore. `name`: of `backups.drill_report.DrillAlarm`, or DrillLeftovers.
+    """Backups of a store are not known to restore. `name`: of `backups.drill_report.DrillAlarm`, DrillLeftovers, or
+    one of `HANGING_WORK`.
 
     The same name continues its alert.
     """

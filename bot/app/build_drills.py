@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 
 from bot.alerts import internal
 from bot.app.build_chatops import ChatOps, Take
-from bot.app.scheduler import on_own_thread
+from bot.app.store_work import StoreWork, WorkKind
 from bot.backups import drill_tick, reaper
 from bot.backups.drill_tick import DrillTick
+from bot.backups.freshness import GONE
 from bot.backups.reaper import Reaper
 from bot.core.alert import Alert, AlertBatch
 from bot.core.backup import BackupStore, Drill, DrilledElsewhere
@@ -27,9 +29,35 @@ logger = logging.getLogger(__name__)
 #: AWS waits for a result for at least an hour.
 _VALIDATE_EVERY_S = 300
 
+_DRILLS = WorkKind(
+    thread="drills",
+    alert="DrillScheduleHangs",
+    unknown="whether it is drilled, and how its drills end,",
+    limit=timedelta(minutes=15),
+)
+_SENTINELS = WorkKind(
+    thread="sentinels",
+    alert="SentinelHangs",
+    unknown="how much a restore would lose",
+    limit=timedelta(minutes=15),
+)
+#: A validation reads a whole copy.
+_VALIDATORS = WorkKind(
+    thread="validators",
+    alert="DrillValidationHangs",
+    unknown="how the drills of its own system end",
+    limit=timedelta(hours=6),
+)
+_REAPER = WorkKind(
+    thread="reaper",
+    alert="DrillReaperHangs",
+    unknown="whether copies of drills are left behind",
+    limit=timedelta(minutes=30),
+)
+
 
 def drill_ticks(store: Store, chatops: ChatOps, take: Take, meters: Metrics) -> tuple[Tick, ...]:
-    """None without a store of backups. Each kind of work has a thread: engines are asked, and may not answer."""
+    """None without a store of backups. Each kind of work has a thread a store: its engine may not answer."""
     if chatops.backups is None:
         return ()
     records, stores = StoredBackupRecords(store), chatops.backups.stores
@@ -45,21 +73,29 @@ def drill_ticks(store: Store, chatops: ChatOps, take: Take, meters: Metrics) -> 
         observe=partial(_count, meters),
     )
     reaps = Reaper(records=records, now=store.now, take=give, firing=firing)
+
+    def each(kind: WorkKind, work: Callable[[BackupStore], object]) -> Callable[[], None]:
+        return StoreWork(kind=kind, work=work, stores=stores, now=store.now, take=give, firing=firing).tick
+
     return (
-        (on_own_thread("drills", _each(drills.look_after, stores)), drill_tick.EVERY_S),
-        (on_own_thread("sentinels", _each(drills.keep_sentinel, stores)), drill_tick.EVERY_S),
-        (on_own_thread("validators", _each(partial(validate_drills, records), stores)), _VALIDATE_EVERY_S),
-        (on_own_thread("reaper", _each(reaps.look_after, stores)), reaper.EVERY_S),
+        (each(_DRILLS, drills.look_after), drill_tick.EVERY_S),
+        (each(_SENTINELS, drills.keep_sentinel), drill_tick.EVERY_S),
+        (each(_VALIDATORS, partial(validate_drills, records)), _VALIDATE_EVERY_S),
+        (each(_REAPER, reaps.look_after), reaper.EVERY_S),
+        (partial(end_of_removed_stores, stores, store.now, give, firing), reaper.EVERY_S),
     )
 
 
-def _each(work: Callable[[BackupStore], object], stores: Mapping[str, BackupStore]) -> list[Callable[[], object]]:
-    """For each store by itself. Its engine is made there, on the thread of the work."""
-    return [partial(_one, work, stores, name) for name in stores]
-
-
-def _one(work: Callable[[BackupStore], object], stores: Mapping[str, BackupStore], name: str) -> None:
-    work(stores[name])
+def end_of_removed_stores(
+    stores: Collection[str],
+    now: Callable[[], datetime],
+    take: Callable[[AlertBatch], object],
+    firing: Callable[[str], Sequence[Alert]],
+) -> None:
+    """End what fires about the drills of stores that are not in the settings any more: nothing else would."""
+    for alert in firing(internal.drill_group("")):
+        if alert.labels.get("store") not in stores:
+            take(internal.ended(alert, now(), GONE))
 
 
 def validate_drills(records: StoredBackupRecords, store: BackupStore) -> None:

@@ -26,6 +26,7 @@ _TODO = {
     Fault.NEVER_DRILLED: "Make a drill: `drill {store}`.",
     Fault.DRILL_OVERDUE: "Make a drill: `drill {store}`; look why none was made in time.",
     Fault.DRILL_FAILED: "Repair what it found, then: `drill {store}`.",
+    Fault.DRILL_AHEAD: "Set the bot's clock right, and drill again: `drill {store}`.",
     Fault.TOO_SLOW: "Make the restore faster, or promise less: rto in the settings.",
 }
 

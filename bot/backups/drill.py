@@ -18,7 +18,7 @@ from bot.backups.beside import Beside
 from bot.backups.drill_course import TEARDOWN, DrillCourse, DrillEnded
 from bot.backups.drill_plan import BACKUP, drilled, newest_usable, point_of, refuse_busy, refuse_unfit
 from bot.backups.drill_schedule import due
-from bot.backups.ownership import tear_down
+from bot.backups.ownership import SKEW, tear_down
 from bot.backups.preconditions import of_engine
 from bot.backups.reports import backups_of
 from bot.core.action import Tools
@@ -214,26 +214,30 @@ def _note_restored(course: DrillCourse, status: CopyStatus) -> None:
     course.leave(status.bytes_done if status.bytes_done is not None else status.bytes_total)
     course.put(replace(course.drill, restored_at=course.drill.restored_at or now))
     record = course.records.get_restore(course.task.run)
-    took = record.restore_time or now - course.drill.began_at
+    took = record.restore_time or course.since_begin()
     course.records.put_restore(replace(record, state=RestoreState.RESTORED, restore_time=took))
 
 
 def _judge(course: DrillCourse, results: Sequence[CheckResult], status: CopyStatus, newest: datetime | None) -> None:
     """Store the verdict, before the teardown. A sentinel that is lost means that the backup lacks data: FAILED."""
     course.leave()
-    drill, now = course.drill, course.tools.now()
+    drill = course.drill
     wrong = [one for one in results if not one.ok]
     lost = [one for one in wrong if one.name == "sentinel"]
     verdict = DrillResult.FAILED if lost else DrillResult.DAMAGED if wrong else DrillResult.PASSED
     message = " ".join(f"{one.name}: expected {one.expected}, got {one.got}." for one in wrong)
-    evidence = [at for at in (newest, status.data_at) if at is not None] or [drill.data_at or drill.began_at]
+    # A moment that has not come yet proves nothing, least of all an RPO of zero.
+    latest = course.tools.now() + SKEW
+    evidence = [at for at in (newest, status.data_at) if at is not None and at <= latest] or [
+        drill.data_at or drill.began_at
+    ]
     course.put(
         replace(
             drill,
             result=verdict,
             message=message,
             checks=tuple(results),
-            rto=now - drill.began_at,
+            rto=course.since_begin(),
             rpo=max(timedelta(0), drill.began_at - max(evidence)),
         )
     )

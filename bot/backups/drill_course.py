@@ -1,8 +1,8 @@
 """One drill under way: its copy is waited for, its isolation tried, its data checked, and each phase stored at once.
 
 The promise: no data of a copy is used before its isolation was tried and held, and a drill ends by its deadline,
-whatever hangs. It stops at the next poll when a person's restore, or a person, asks for it. After a crash all of it can
-be gone on with, because it begins with looking.
+whatever hangs and however the time of day is set meanwhile. It stops at the next poll when a person's restore, or a
+person, asks for it. After a crash all of it can be gone on with, because it begins with looking.
 """
 
 from __future__ import annotations
@@ -60,9 +60,21 @@ class DrillCourse:
     records: BackupRecords
     tools: Tools
     deadline: datetime | None
+    _began: float = field(init=False)  #: the start of the run by `tools.elapsed`, as far as this process can know
+    _ends: float = field(init=False)
     _told: list[str] = field(default_factory=list)  #: what `verify` says of itself, from its thread
     _pace: Pace = field(default_factory=Pace)
     _last: str = ""  #: what was seen last, for a drill that is not over in time
+
+    def __post_init__(self) -> None:
+        now, at_most = self.tools.now(), self.store.drill.at_most
+        self._began = self.tools.elapsed() - max(timedelta(0), now - self.drill.began_at).total_seconds()
+        left = timedelta(0) if self.deadline is None else min(self.deadline - now, at_most)
+        self._ends = self.tools.elapsed() + left.total_seconds()
+
+    def since_begin(self) -> timedelta:
+        """How long the drill goes on."""
+        return timedelta(seconds=self.tools.elapsed() - self._began)
 
     def put(self, drill: Drill) -> None:
         self.drill = drill
@@ -75,7 +87,7 @@ class DrillCourse:
             raise DrillEnded(DrillResult.ABORTED, f"Stopped: {reason.rstrip('.')}.")
         if self.deadline is None:
             raise DrillEnded(DrillResult.ABORTED, "The bot was interrupted too often while it ran.")
-        if self.tools.now() >= self.deadline:
+        if self.tools.elapsed() >= self._ends:
             last = f" The last that was seen: {self._last.rstrip('.')}." if self._last else ""
             most = spell_duration(self.store.drill.at_most)
             raise DrillEnded(DrillResult.FAILED, f"It was not over within {most} (drill.at_most).{last}")
@@ -94,7 +106,7 @@ class DrillCourse:
     def restore(self, begun: Beside[None] | None) -> CopyStatus:
         """Wait until the copy is complete. `begun`: the engine's call; None where an earlier process made it."""
         self.enter(RESTORE)
-        asked_at, polling = self.tools.now(), Polling(self.tools)
+        asked_at, polling = self.tools.elapsed(), Polling(self.tools)
         while True:
             self.check()
             over = begun is None or begun.ended()
@@ -108,7 +120,7 @@ class DrillCourse:
                 if status.state is CopyState.FAILED and over:
                     raise _not_restored(status.message, resumed=begun is None)
                 absent = status.state is CopyState.ABSENT and over
-                if absent and self.tools.now() - asked_at >= _APPEARS_WITHIN:
+                if absent and self.tools.elapsed() - asked_at >= _APPEARS_WITHIN.total_seconds():
                     raise _not_restored(f"there is no copy. {lost}".rstrip(), resumed=begun is None)
             polling.pause()
 
@@ -219,4 +231,5 @@ def _not_restored(why: str, *, resumed: bool) -> DrillEnded:
 def _closed(phases: Sequence[DrillPhase], now: datetime, size_bytes: int | None = None) -> tuple[DrillPhase, ...]:
     if not phases or phases[-1].end is not None:
         return tuple(phases)
-    return (*phases[:-1], replace(phases[-1], end=now, size_bytes=size_bytes))
+    # A clock that was set back makes no phase of a negative length.
+    return (*phases[:-1], replace(phases[-1], end=max(now, phases[-1].start), size_bytes=size_bytes))

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from bot.backups.judging import dated_ahead
 from bot.core.backup import BackupStore, CheckResult, Drill, DrillPhase, DrillResult, DrillRules
 from bot.lib.text import spell_duration, spell_moment
 
@@ -22,8 +23,8 @@ _FAILED, _NEITHER = "x", "·"
 #: Drills in a chart: what a phone shows in one line.
 _CHARTED = 20
 _HANGS_AFTER = timedelta(hours=1)
-#: How far the clock of another replica may be ahead.
-_SKEW = timedelta(minutes=5)
+#: The names of the alerts that `drill_alarm` asks for.
+DRILL_ALARMS = frozenset({"DrillHangs", "DrillFailed", "DrillMissed"})
 _CONCLUDED = (DrillResult.PASSED, DrillResult.DAMAGED, DrillResult.FAILED)
 
 
@@ -40,13 +41,12 @@ def drill_alarm(drills: Sequence[Drill], rules: DrillRules, now: datetime) -> Dr
     """What a drill that did not pass is alarmed with; None where the last one passed, or none was made.
 
     That no drill has passed for too long, or ever, is found by `judging`, whatever the reason. An aborted drill is no
-    alarm of its own: a person wanted that.
+    alarm of its own: a person wanted that. A row dated ahead counts for nothing, or it would hide all later ones.
 
     Args:
         drills: of one store, the newest first.
     """
-    # One that passed while the clock was ahead would hide every failure until the clock has caught up.
-    drills = [one for one in drills if one.result is not DrillResult.PASSED or one.began_at <= now + _SKEW]
+    drills = [one for one in drills if one not in dated_ahead(drills, now)]
     running = next((one for one in drills if one.result is DrillResult.RUNNING), None)
     if running is not None and now > running.began_at + rules.at_most + _HANGS_AFTER:
         message = f"The drill of {spell_moment(running.began_at)} has not ended, and its time is over."

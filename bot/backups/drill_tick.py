@@ -16,7 +16,7 @@ from typing import Protocol
 from bot.alerts import internal
 from bot.backups import sentinel
 from bot.backups.drill import write_sentinel
-from bot.backups.drill_report import describe, drill_alarm
+from bot.backups.drill_report import DRILL_ALARMS, describe, drill_alarm
 from bot.backups.drill_schedule import due, missed_drill
 from bot.core.alert import Alert, AlertBatch
 from bot.core.backup import BackupRecords, BackupStore, Drill, SentinelEngine
@@ -41,7 +41,7 @@ class DrillRecords(BackupRecords, Protocol):
 
 @dataclass(kw_only=True)
 class DrillTick:
-    """`look_after` is called for each store, one call at a time."""
+    """`look_after` is called for each store, one call of a store at a time."""
 
     records: DrillRecords
     now: Callable[[], datetime]
@@ -66,8 +66,9 @@ class DrillTick:
         if not store.drill.every or not store.drill.sentinel or not isinstance(store.engine, SentinelEngine):
             return
         now = self.now()
-        newest = max(self.records.sentinels(store.name).values(), default=None)
-        if newest is not None and abs(now - newest) < sentinel.interval(store):
+        # One that is dated ahead would never be old enough, nor young enough.
+        newest = max((at for at in self.records.sentinels(store.name).values() if at <= now), default=None)
+        if newest is not None and now - newest < sentinel.interval(store):
             return
         try:
             write_sentinel(store, self.records, sentinel.token_of(store.name, now), self.now)
@@ -112,7 +113,7 @@ class DrillTick:
         fires = {
             one.labels["alertname"]: one
             for one in self.firing(internal.drill_group(store.name))
-            if one.labels.get("store") == store.name and one.labels["alertname"] != internal.DRILL_LEFTOVERS
+            if one.labels.get("store") == store.name and one.labels["alertname"] in DRILL_ALARMS
         }
         for name, alert in fires.items():
             if wrong is None or wrong.name != name:

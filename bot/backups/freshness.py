@@ -64,7 +64,8 @@ ALARMS: Mapping[Fault, AlarmKind] = {
 }
 #: These are found without reading the store.
 _ALWAYS_KNOWN = frozenset({ALARMS[Fault.UNREADABLE].name, ALARMS[Fault.NEVER_DRILLED].name})
-_GONE = "its store is not in the settings any more"
+#: Why an alert ends whose store was removed.
+GONE = "its store is not in the settings any more"
 
 
 def start_thread(work: Callable[[], None], name: str) -> None:
@@ -180,7 +181,7 @@ class Freshness:
             if (name, store) in wanted:
                 continue
             if store not in self._backups.stores:
-                self._end(alert, now, because=_GONE)
+                self._end(alert, now, because=GONE)
             elif store in known and (known[store] or name in _ALWAYS_KNOWN):
                 self._end(alert, now)
 
@@ -189,7 +190,7 @@ class Freshness:
     ) -> None:
         if firing is None:
             before = self._raised.get(trouble)
-            if before is not None and now - before < _AGAIN:
+            if before is not None and abs(now - before) < _AGAIN:
                 return  # a person has resolved it, or it is about to be stored
             ended = self._ended.pop(trouble, None)
             begins = now if since is None or since > now or (ended is not None and since <= ended) else since

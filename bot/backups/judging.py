@@ -56,6 +56,7 @@ class Fault(StrEnum):
     NEVER_DRILLED = "never_drilled"
     DRILL_OVERDUE = "drill_overdue"
     DRILL_FAILED = "drill_failed"
+    DRILL_AHEAD = "drill_ahead"
     TOO_SLOW = "rto"
 
 
@@ -123,15 +124,20 @@ class StoreReport:
 
 def judge(store: BackupStore, look: StoreLook | None, drills: Sequence[Drill], now: datetime) -> StoreReport:
     """The report of a store. `drills`: its newest `DRILLS_JUDGED`, the newest first."""
+    ahead = dated_ahead(drills, now)
+    dated = [one for one in drills if one not in ahead]
     inventory = None if look is None else look.inventory
     unreadable = _unreadable(store, look, now)
     found = _Found.of(inventory, now if look is None or look.read_at is None else look.read_at, now)
-    ended = [one for one in drills if one.result is not DrillResult.RUNNING]
+    ended = [one for one in dated if one.result is not DrillResult.RUNNING]
     passed = [one for one in ended if one.result is DrillResult.PASSED]
     restorable = isinstance(store.engine, Restorer | BrokenEngine)
     findings = [*([unreadable] if unreadable else []), *_of_inventory(store, inventory, found, now)]
     if restorable or ended:
-        findings += _of_drills(store, drills, ended, passed, now)
+        findings += _of_drills(store, dated, ended, passed, now)
+    if ahead:
+        text = f"A drill is dated {spell_moment(ahead[0].began_at)}, in the future; it counts for nothing."
+        findings.append(StoreFinding(fault=Fault.DRILL_AHEAD, text=text, since=None))
     times = sorted(one.rto for one in passed if one.rto is not None)
     return StoreReport(
         store=store.name,
@@ -159,6 +165,11 @@ def judge(store: BackupStore, look: StoreLook | None, drills: Sequence[Drill], n
         rto_p95=times[ceil(0.95 * len(times)) - 1] if times else None,
         drill_due_at=_drill_due_at(store, drills, now),
     )
+
+
+def dated_ahead(drills: Sequence[Drill], now: datetime) -> list[Drill]:
+    """Those begun under a clock that was ahead: what they say of a later moment hides what was found since."""
+    return [one for one in drills if one.began_at > now + _SKEW]
 
 
 def median_time(times: Sequence[timedelta]) -> timedelta | None:

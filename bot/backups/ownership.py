@@ -16,8 +16,8 @@ from bot.core.action import Tools
 from bot.core.backup import Copy, Restorer
 from bot.core.errors import OutcomeUnknown, Rejected
 
-#: How far the clock of an engine may be behind the bot's.
-_SKEW = timedelta(minutes=5)
+#: How far the clock of an engine may be from the bot's.
+SKEW = timedelta(minutes=5)
 #: How long a removal is waited for. What is there after that is a leftover, for the reaper.
 _AT_MOST = timedelta(minutes=15)
 
@@ -27,7 +27,7 @@ def owned(copies: Sequence[Copy], run: str, began_at: datetime) -> list[Copy]:
     return [
         one
         for one in copies
-        if one.run == run and one.drill and (one.created_at is None or one.created_at >= began_at - _SKEW)
+        if one.run == run and one.drill and (one.created_at is None or one.created_at >= began_at - SKEW)
     ]
 
 
@@ -39,7 +39,7 @@ def disowned(copies: Sequence[Copy], run: str, began_at: datetime) -> list[Copy]
 
 def tear_down(engine: Restorer, run: str, began_at: datetime, tools: Tools) -> tuple[str, ...]:
     """Remove the copies of that drill, and wait until they are gone. Returns what is left, each with the reason."""
-    until, polling = tools.now() + _AT_MOST, Polling(tools)
+    until, polling = tools.elapsed() + _AT_MOST.total_seconds(), Polling(tools)
     removed: set[str] = set()
     while True:
         try:
@@ -55,7 +55,7 @@ def tear_down(engine: Restorer, run: str, began_at: datetime, tools: Tools) -> t
             removed |= left.keys() - problems.keys()
             if not left:
                 return tuple(strange)
-        if tools.now() >= until:
+        if tools.elapsed() >= until:
             return tuple(f"{name} ({problems.get(name, why)})" for name, why in left.items())
         polling.pause()
 

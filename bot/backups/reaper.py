@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -39,12 +39,13 @@ _ROWS = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Reaper:
-    """`look_after` is called for each store, one call at a time."""
+    """`look_after` is called for each store, one call of a store at a time."""
 
     records: BackupRecords
     now: Callable[[], datetime]
     take: Callable[[AlertBatch], object]
     firing: Callable[[str], Sequence[Alert]]
+    _seen_ahead: dict[str, datetime] = field(default_factory=dict)
 
     def look_after(self, store: BackupStore) -> None:
         if not isinstance(store.engine, Restorer):
@@ -65,7 +66,11 @@ class Reaper:
 
     def _close_overdue(self, store: BackupStore, drill: Drill) -> None:
         """A drill whose process is gone, and whose run was given up, must not look as if it went on for ever."""
-        over = drill.began_at + store.drill.at_most + EXPIRES_AFTER
+        began_at = drill.began_at
+        if drill.result is DrillResult.RUNNING and began_at > self.now():
+            # Begun under a clock that was ahead: its time counts from when this process has first seen it.
+            began_at = min(began_at, self._seen_ahead.setdefault(drill.run, self.now()))
+        over = began_at + store.drill.at_most + EXPIRES_AFTER
         if drill.result is DrillResult.RUNNING and self.now() >= over:
             message = "It has not ended in its time, and nothing was heard of it since."
             self.records.put_drill(replace(drill, result=DrillResult.FAILED, message=message, finished_at=self.now()))

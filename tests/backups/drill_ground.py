@@ -68,6 +68,7 @@ class DrillGround:
     remembered: list[Mapping[str, str]] = field(default_factory=list)
     watches: int = 0
     watched_until: datetime | None = None
+    passed: timedelta = timedelta(0)  #: by a clock that is never set
 
     def __post_init__(self) -> None:
         self.world = BackupWorld(self.clock, self.pause)
@@ -80,6 +81,10 @@ class DrillGround:
 
     def pause(self, much: timedelta) -> None:
         self.clock.at += much
+        self.passed += much
+
+    def elapsed(self) -> float:
+        return self.passed.total_seconds()
 
     @property
     def backup_store(self) -> BackupStore:
@@ -103,6 +108,7 @@ class DrillGround:
     def tools(self) -> Tools:
         return Tools(
             now=self.clock,
+            elapsed=self.elapsed,
             pause=self.pause,
             poll_interval=timedelta(seconds=10),
             backups=self.backups,

@@ -78,7 +78,7 @@ def test_a_plan_says_from_which_backup_and_that_it_is_scratch_and_what_it_rests_
     assert plan.moving[0] == "it takes an unknown time: no drill has measured it"
     assert plan == ground.plan()
     ground.drill(plan)
-    assert ground.plan().moving[0].startswith("it takes about 10 min (")
+    assert ground.plan().moving[0].startswith("it takes about 10 min")
 
 
 def test_a_backup_with_fewer_rows_than_it_should_have_is_damaged(ground: DrillGround) -> None:
@@ -189,6 +189,33 @@ def test_a_restore_that_stands_still_is_over_by_its_deadline(ground: DrillGround
     assert row.finished_at is not None
     assert row.finished_at - began < 4 * HOUR + 5 * MINUTE
     assert ground.copies() == []
+
+
+@pytest.mark.parametrize("step", [-HOUR, 30 * HOUR], ids=["back", "forward"])
+@pytest.mark.parametrize("place", ["begin.done", "verify.called", "verify.half"])
+def test_a_clock_that_is_set_changes_neither_its_result_nor_its_figures(
+    ground: DrillGround, place: str, step: timedelta
+) -> None:
+    def steps() -> None:
+        ground.clock.at += step
+
+    ground.world.at[place] = steps
+    began = ground.passed
+    ground.drill()
+
+    row = ground.row()
+    assert place not in ground.world.at, "it was reached"
+    assert (row.result, ground.copies()) == (DrillResult.PASSED, [])
+    assert row.rto is not None
+    assert timedelta(0) <= row.rto <= ground.passed - began
+    assert all(one.end is not None and one.end >= one.start for one in row.phases)
+
+
+def test_data_of_a_moment_that_has_not_come_is_no_rpo_of_zero(ground: DrillGround) -> None:
+    ground.world.held_sentinels["b1"] = {"t1": ground.clock() + 9000 * HOUR}
+    ground.drill()
+
+    assert ground.row().rpo == 20 * MINUTE
 
 
 def test_an_engine_that_hangs_in_its_call_does_not_hold_the_drill_up(ground: DrillGround) -> None:

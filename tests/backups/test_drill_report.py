@@ -120,7 +120,9 @@ def test_a_percentile_is_one_of_the_figures() -> None:
         ([ended(DrillResult.PASSED), ended(DrillResult.FAILED, days_ago=7)], ""),
         ([ended(DrillResult.RUNNING), ended(DrillResult.FAILED, days_ago=7)], "DrillFailed"),
         ([ended(DrillResult.RUNNING, days_ago=1)], "DrillHangs"),
-        ([ended(DrillResult.PASSED, days_ago=-30), ended(DrillResult.FAILED)], "DrillFailed"),
+        ([ended(DrillResult.PASSED, days_ago=-99), ended(DrillResult.FAILED)], "DrillFailed"),
+        ([ended(DrillResult.FAILED, days_ago=-99), ended(DrillResult.PASSED)], ""),
+        ([ended(DrillResult.RUNNING, days_ago=-99), ended(DrillResult.RUNNING, days_ago=1)], "DrillHangs"),
     ],
 )
 def test_the_alarm_is_about_what_did_not_pass_and_ends_with_what_does(drills: list[Drill], alarm: str) -> None:

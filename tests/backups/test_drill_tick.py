@@ -80,6 +80,9 @@ class Night:
     def pause(self, much: timedelta) -> None:
         self.house.clock.at += much
 
+    def elapsed(self) -> float:
+        return self.house.clock.at.timestamp()
+
     @property
     def store(self) -> BackupStore:
         return BackupStore(
@@ -96,7 +99,11 @@ class Night:
         """Restart with the store in the settings."""
         backups = DrillBackups(stores={NAME: self.store}, records=self.records)
         self.house.tools = replace(
-            self.house.tools, backups=backups, pause=self.pause, poll_interval=timedelta(seconds=30)
+            self.house.tools,
+            backups=backups,
+            pause=self.pause,
+            poll_interval=timedelta(seconds=30),
+            elapsed=self.elapsed,
         )
         self.house.settle(ACCOUNTS)
 
@@ -414,6 +421,28 @@ def test_a_copy_of_a_drill_that_goes_on_stays_until_its_time_is_over(night: Nigh
     night.reaper().look_after(night.store)
 
     assert night.world.removed == ["orders_restore_5f5f5f5f"]
+
+
+def test_a_lost_drill_that_began_under_a_clock_that_was_ahead_is_closed_when_its_time_is_over(night: Night) -> None:
+    night.put(DrillResult.RUNNING, at=night.house.clock() + 30 * DAY)
+    reaper = night.reaper()
+    reaper.look_after(night.store)
+    night.house.clock.pass_by(hours=4)
+    reaper.look_after(night.store)
+    assert [one.result for one in night.drills()] == [DrillResult.RUNNING], "it may go on"
+    night.house.clock.pass_by(hours=1, minutes=1)
+    reaper.look_after(night.store)
+
+    assert [one.result for one in night.drills()] == [DrillResult.FAILED]
+
+
+def test_a_token_that_is_dated_ahead_neither_stops_the_next_ones_nor_makes_them_more_frequent(night: Night) -> None:
+    night.records.put_sentinel(NAME, "t-ahead", night.house.clock() + 400 * DAY)
+    for _ in range(30):
+        night.ticks.keep_sentinel(night.store)
+        night.house.clock.pass_by(minutes=1)
+
+    assert len(night.records.sentinels(NAME)) == 3, "one in a quarter of the RPO of an hour"
 
 
 def test_a_copy_that_was_there_before_its_run_is_told_and_left_alone(night: Night) -> None:

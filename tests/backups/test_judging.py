@@ -280,6 +280,20 @@ def test_a_drill_that_failed_is_red_until_one_has_passed(result: DrillResult) ->
     assert judged(look(backup()), drills=(drill(), drill(2 * DAY, result))).verdict is Verdict.OK
 
 
+@pytest.mark.parametrize("result", list(DrillResult))
+def test_a_drill_that_is_dated_in_the_future_hides_nothing_that_was_found_since(result: DrillResult) -> None:
+    ahead = drill(-400 * DAY, result)
+
+    assert faults(judged(look(backup()), drills=(ahead, drill(15 * DAY)))) == {Fault.DRILL_OVERDUE, Fault.DRILL_AHEAD}
+    assert faults(judged(look(backup()), drills=(ahead,))) == {Fault.NEVER_DRILLED, Fault.DRILL_AHEAD}
+    assert faults(judged(look(backup()), drills=(ahead, drill(DAY, DrillResult.FAILED), drill(2 * DAY)))) == {
+        Fault.DRILL_FAILED,
+        Fault.DRILL_AHEAD,
+    }
+    report = judged(look(backup()), drills=(ahead, drill(DAY)))
+    assert (faults(report), report.verdict) == ({Fault.DRILL_AHEAD}, Verdict.WARNING)
+
+
 def test_a_drill_that_took_longer_than_the_rto_is_red() -> None:
     report = judged(look(backup()), drills=(drill(rto=5 * HOUR),))
 
