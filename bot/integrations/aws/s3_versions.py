@@ -166,7 +166,9 @@ class S3VersionsEngine:
     def verify(self, task: RestoreTask, checks: Sequence[Check], report: Report) -> Sequence[CheckResult]:
         at, prefix = datetime.fromisoformat(task.facts["at"]), f"restore-{task.short_run}/"
         wanted = ((self._copied(prefix, one.key), one.then) for one in self._changes(at) if one.then is not None)
-        return verify_copy(self._s3, self._target, prefix, wanted, checks=checks, report=report, at=at)
+        return verify_copy(
+            self._s3, self._target, prefix, wanted, source=self._bucket, checks=checks, report=report, at=at
+        )
 
     def isolation_leak(self, task: RestoreTask) -> str:
         """Objects do nothing by themselves; who is told of them may."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -227,6 +229,58 @@ def test_a_copy_that_lost_gained_or_changed_an_object_is_damaged(build: Build, p
     assert "is missing" in all_there.got
     assert f"{COPY}same has 4 bytes or another content" in all_there.got
     assert f"{COPY}zero did not exist then" in all_there.got
+
+
+def with_a_key_of_kms(aws: FakeAws, admin: Admin, *buckets: str) -> None:
+    """As S3 does, and moto does not: with a key of KMS an ETag is another one for each copy of the same bytes."""
+    by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "key-1"}
+    for bucket in buckets:
+        admin.s3.put_bucket_encryption(
+            Bucket=bucket,
+            ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": by_default}]},
+        )
+        aws.amend("s3", f"GET /{bucket}", _with_other_etags)
+
+
+def _with_other_etags(listing: bytes) -> bytes:
+    salt = b"versions" if b"ListVersionsResult" in listing else b"objects"
+
+    def other(found: re.Match[bytes]) -> bytes:
+        return hashlib.md5(salt + found.group()).hexdigest().encode()
+
+    return re.sub(rb"(?<=&quot;)[0-9a-f]{32}(?=&quot;)|(?<=\")[0-9a-f]{32}(?=\")", other, listing)
+
+
+def test_a_copy_whose_etags_are_no_checksums_is_whole_and_the_sample_is_compared_by_its_bytes(
+    build: Build, shop: Shop, aws: FakeAws, admin: Admin, clock: VirtualClock
+) -> None:
+    with_a_key_of_kms(aws, admin, "shop")
+    shop.put("orders/1", "good")
+    engine = build()
+    task = task_of(engine.preview(RestorePoint(at=clock.at), drill=False))
+    engine.begin(task)
+
+    there, read = engine.verify(task, (), quiet)
+    assert (there.ok, read.ok) == (True, True), there.got
+    assert there.got == "1 as they were (1 by size alone, as their ETags are no MD5); 0 not"
+
+    shop.put(f"{COPY}1", "evil")
+    there, read = engine.verify(task, (), quiet)
+    assert not read.ok
+    assert f"{COPY}1 gave 4 bytes or another content" in read.got
+
+
+def test_a_plain_copy_of_versions_with_a_key_of_kms_is_whole_too(
+    build: Build, shop: Shop, aws: FakeAws, admin: Admin, clock: VirtualClock
+) -> None:
+    admin.s3.create_bucket(Bucket="beside", CreateBucketConfiguration={"LocationConstraint": REGION})
+    with_a_key_of_kms(aws, admin, "shop")
+    shop.put("orders/1", "good")
+    engine = build(copy_bucket="beside")
+    task = task_of(engine.preview(RestorePoint(at=clock.at), drill=False))
+    engine.begin(task)
+
+    assert [one.ok for one in engine.verify(task, (), quiet)] == [True, True]
 
 
 def test_a_copy_that_is_refused_half_way_says_after_which_key(
