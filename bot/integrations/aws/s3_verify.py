@@ -1,8 +1,8 @@
 """The copy of a prefix against the versions that it was made of: every key by size and ETag, and some read in full.
 
 The checks of the settings ask for "count", "bytes" or "newest".
-The trap: an ETag looks like an MD5 also where it is none. With a key of KMS, or of the customer's, it is another one for
-each copy of the same bytes. Such objects are compared by size, which is told, and those of the sample by their bytes.
+The trap: an ETag looks like an MD5 also where it is none. With a key of KMS, or of the customer's, it is another one
+for each copy of the same bytes. Such objects are compared by size, which is told, and some of them by their bytes.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
 """
 
@@ -60,7 +60,7 @@ def verify_copy(
     report: Report,
     at: datetime,
 ) -> list[CheckResult]:
-    """`at`: the moment of the copy. `wanted`: by key in the copy, in order, the version of `source` that it is made of."""
+    """`at`: the moment of the copy. `wanted`: by key in the copy, in order, the version in `source` that it is of."""
     held, contents = _objects(s3, bucket, prefix), _Contents(s3, source, bucket)
     count = size = by_size = 0
     wrong: list[str] = []

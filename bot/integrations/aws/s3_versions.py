@@ -41,7 +41,7 @@ from bot.integrations.aws.s3_bucket import (
     unreadable_sample,
     versioning_problem,
 )
-from bot.integrations.aws.s3_manifest import STALE, Manifests, RestoreManifest
+from bot.integrations.aws.s3_manifest import STALE, Checkpoint, Manifests, RestoreManifest
 from bot.integrations.aws.s3_plan import KeyChange, Step, VersionPlan, changes_at, entries_of
 from bot.integrations.aws.s3_verify import verify_copy
 from bot.integrations.aws.settings import S3VersionsSettings
@@ -121,7 +121,10 @@ class S3VersionsEngine:
             data_at=at,
             copy_name=f"{self._target}/restore-{{run}}/",
             effect=(f"copies the {plan.keys:,} objects that {self._place} had at {_told(at)}, {plan.size:,} bytes",),
-            not_restored=("ACLs, and encryption other than the target bucket's own",),
+            not_restored=(
+                "ACLs, retention and legal holds of Object Lock, and encryption other than the target bucket's own",
+                "storage classes other than STANDARD, and the tags of objects of more than 5 GB",
+            ),
             moving=tuple(_described(plan)),
             size_bytes=plan.size,
             facts={"at": at.isoformat(), "keys": str(plan.keys), "bytes": str(plan.size)},
@@ -142,7 +145,8 @@ class S3VersionsEngine:
             manifest = fresh
         elif manifest.state != "running" or not self._is_stale(manifest):
             return
-        writer = VersionWriter(self._s3, self._bucket, self._target, lambda key: self._copied(fresh.prefix, key))
+        pause = self._parts.pause
+        writer = VersionWriter(self._s3, self._bucket, self._target, lambda key: self._copied(fresh.prefix, key), pause)
         self._work(task.run, manifest, writer, beside=True)
 
     def look(self, task: RestoreTask) -> CopyStatus:
@@ -270,7 +274,10 @@ class S3VersionsEngine:
         report(f"bringing {self._place} back to before the cutover")
         back = replace(manifest, at=manifest.created_at, after="", state="running")
         self._in_place().apply(
-            self._changes(datetime.fromisoformat(back.at)), beside=False, done=lambda key, *_: report(f"up to {key}")
+            self._changes(datetime.fromisoformat(back.at)),
+            beside=False,
+            done=lambda key, *_: report(f"up to {key}"),
+            alive=lambda: None,
         )
         self._manifests.put(name, replace(manifest, state="undone"), self._parts.now())
 
@@ -281,24 +288,22 @@ class S3VersionsEngine:
     def _work(
         self, name: str, manifest: RestoreManifest, writer: VersionWriter, *, beside: bool, report: Report | None = None
     ) -> None:
-        held = manifest
+        checkpoint = Checkpoint(self._manifests, name, manifest, self._parts)
 
         def done(key: str, keys: int, size: int) -> None:
-            nonlocal held
-            keys, size = manifest.done_keys + keys, manifest.done_bytes + size
-            held = replace(held, after=key, done_keys=keys, done_bytes=size)
-            held = self._manifests.put(name, held, self._parts.now())
+            checkpoint.done(key, keys, size)
             if report:
                 report(f"up to {key}")
 
+        changes = self._changes(datetime.fromisoformat(manifest.at), manifest.after)
         try:
-            writer.apply(self._changes(datetime.fromisoformat(manifest.at), manifest.after), beside=beside, done=done)
+            writer.apply(changes, beside=beside, done=done, alive=checkpoint.alive)
         except Rejected as refused:
             if beside:
-                self._manifests.put(name, replace(held, state="failed", message=refused.message), self._parts.now())
-            message = f"Stopped after the key {held.after!r}. {refused.message}"
+                checkpoint.end("failed", refused.message)
+            message = f"Stopped after the key {checkpoint.held.after!r}. {refused.message}"
             raise OutcomeUnknown(message) from None
-        self._manifests.put(name, replace(held, state="done"), self._parts.now())
+        checkpoint.end("done")
 
     def _changes(self, at: datetime, after: str = "") -> Iterator[KeyChange]:
         begin = {"KeyMarker": after} if after else {}
@@ -308,7 +313,7 @@ class S3VersionsEngine:
         return changes_at(entries, at)
 
     def _in_place(self) -> VersionWriter:
-        return VersionWriter(self._s3, self._bucket, self._bucket, lambda key: key)
+        return VersionWriter(self._s3, self._bucket, self._bucket, lambda key: key, self._parts.pause)
 
     def _copied(self, prefix: str, key: str) -> str:
         return prefix + key.removeprefix(self._where.prefix)

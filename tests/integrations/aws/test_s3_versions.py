@@ -25,6 +25,7 @@ from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.integrations.aws.s3_versions import VERSIONS, S3VersionsEngine
 from bot.integrations.aws.settings import S3VersionsSettings
 from tests.fakes.aws import FakeAws, error
+from tests.fakes.calls import Answer
 from tests.integrations.aws.conftest import REGION, Admin
 from tests.integrations.aws.virtual import VirtualClock
 
@@ -330,19 +331,59 @@ def test_a_process_that_was_killed_is_followed_by_one_that_goes_on(
     assert shop.versions(f"{COPY}changed") == 1
 
 
+def test_s3_that_slows_down_whoever_begins_fast_is_waited_for(
+    build: Build, past: RestorePoint, shop: Shop, aws: FakeAws
+) -> None:
+    asked: list[object] = []
+
+    def slow(told: object) -> Answer | None:
+        asked.append(told)
+        return error("s3", "SlowDown", "Please reduce your request rate.", status=503) if len(asked) <= 6 else None
+
+    engine = build()
+    task = task_of(engine.preview(past, drill=False))
+    aws.replace("s3", f"PUT /shop/{COPY}deleted", slow)
+
+    engine.begin(task)
+
+    assert engine.look(task).state is CopyState.RESTORED
+    assert shop.now(COPY) == GOOD
+
+
+def test_a_batch_that_takes_longer_than_a_dead_process_is_waited_for_shows_that_it_lives(
+    build: Build, past: RestorePoint, aws: FakeAws, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.integrations.aws.s3_apply._THREADS", 1)
+    seen: list[CopyState] = []
+
+    def eight_minutes(_: object) -> None:
+        seen.append(build().look(task).state)
+        clock.pause(timedelta(minutes=8))
+
+    engine = build()
+    task = task_of(engine.preview(past, drill=False))
+    for key in GOOD:
+        aws.replace("s3", f"PUT /shop/{COPY}{key}", eight_minutes)
+
+    engine.begin(task)
+
+    assert seen == [CopyState.RUNNING] * 3
+
+
 def test_an_object_of_more_than_5_gb_is_copied_in_parts(
-    build: Build, shop: Shop, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    build: Build, shop: Shop, admin: Admin, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.integrations.aws.s3_apply._MOST_COPIED", 6 * 1024**2)
     monkeypatch.setattr("bot.integrations.aws.s3_apply._PART", 5 * 1024**2)
     body = "x" * (11 * 1024**2)
-    shop.put("orders/large", body, ContentType="text/csv")
+    shop.put("orders/large", body, ContentType="text/csv", ContentDisposition="attachment")
     engine = build()
     task = task_of(engine.preview(RestorePoint(at=clock.at), drill=False))
 
     engine.begin(task)
 
     assert shop.now(COPY) == {"large": body}
+    assert admin.s3.head_object(Bucket="shop", Key=f"{COPY}large")["ContentDisposition"] == "attachment"
     assert all(one.ok for one in engine.verify(task, (), quiet))
 
 
