@@ -42,7 +42,7 @@ from bot.integrations.aws.s3_bucket import (
     versioning_problem,
 )
 from bot.integrations.aws.s3_manifest import STALE, Checkpoint, Manifests, RestoreManifest
-from bot.integrations.aws.s3_plan import KeyChange, Step, VersionPlan, changes_at, entries_of
+from bot.integrations.aws.s3_plan import ASKED_FOR, KeyChange, Step, VersionPlan, changes_at, entries_of
 from bot.integrations.aws.s3_verify import verify_copy
 from bot.integrations.aws.settings import S3VersionsSettings
 
@@ -102,7 +102,7 @@ class S3VersionsEngine:
             raise Rejected(f"{' '.join(found.blockers)} Nothing was done.")
         if problem := found.backups[0].problem:
             raise Rejected(f"The versions cannot be restored from: {problem}. Nothing was done.")
-        at = self._moment(point, found)
+        at, kept = self._moment(point, found), kept_days(self._s3, self._bucket, self._where.prefix)
         if drill and (told := list(notified_prefixes(self._s3, self._target, "restore-"))):
             raise Rejected(
                 f"{', '.join(told)} would be told of each object of the copy in {self._target}, and act on it. Nothing "
@@ -127,6 +127,8 @@ class S3VersionsEngine:
             ),
             moving=tuple(_described(plan)),
             size_bytes=plan.size,
+            # What was current then may have been overwritten the moment after, and goes so many days later.
+            expires_at=at + timedelta(days=kept) if kept else None,
             facts={"at": at.isoformat(), "keys": str(plan.keys), "bytes": str(plan.size)},
         )
 
@@ -237,9 +239,11 @@ class S3VersionsEngine:
         manifest = self._manifests.get(name)
         if manifest is None:
             manifest = RestoreManifest(
-                run=task.run, store=self._parts.store, at=task.facts["at"], prefix="", created_at=now, beaten_at=now
+                run=task.run, store=self._parts.store, at=task.facts["at"], prefix="", created_at="", beaten_at=now
             )
             self._manifests.create(name, manifest)
+        if not manifest.created_at:
+            # What an undo goes back to: by S3's clock, from the object as it was created, whoever comes to it.
             manifest = replace(manifest, created_at=self._manifests.stored_at(name).isoformat())
             manifest = self._manifests.put(name, manifest, self._parts.now())
             self._parts.pause(_APART)
@@ -250,7 +254,7 @@ class S3VersionsEngine:
 
     def look_cutover(self, task: RestoreTask, cutover_run: str) -> CutoverStatus:
         manifest = self._manifests.get(_cutover_name(task, cutover_run))
-        if manifest is None or manifest.state == "undone":
+        if manifest is None or manifest.state == "undone" or not manifest.created_at:
             return CutoverStatus(state=CutoverState.OLD)
         if manifest.state == "done":
             return CutoverStatus(state=CutoverState.NEW)
@@ -269,7 +273,7 @@ class S3VersionsEngine:
             raise Rejected(f"{refusal} Nothing was done.")
         name = _cutover_name(task, cutover_run)
         manifest = self._manifests.get(name)
-        if manifest is None or manifest.state == "undone":
+        if manifest is None or manifest.state == "undone" or not manifest.created_at:
             return
         report(f"bringing {self._place} back to before the cutover")
         back = replace(manifest, at=manifest.created_at, after="", state="running")
@@ -306,8 +310,8 @@ class S3VersionsEngine:
         checkpoint.end("done")
 
     def _changes(self, at: datetime, after: str = "") -> Iterator[KeyChange]:
-        begin = {"KeyMarker": after} if after else {}
-        pages = self._s3.pages("ListObjectVersions", Bucket=self._bucket, Prefix=self._where.prefix, **begin)
+        asked = ASKED_FOR | ({"KeyMarker": after} if after else {})
+        pages = self._s3.pages("ListObjectVersions", Bucket=self._bucket, Prefix=self._where.prefix, **asked)
         # Whether the marker's own key comes once more is not the same everywhere.
         entries = (one for one in entries_of(pages) if not after or one.key > after)
         return changes_at(entries, at)

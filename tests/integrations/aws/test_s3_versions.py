@@ -169,6 +169,35 @@ def test_an_old_version_that_cannot_be_read_makes_it_unusable(
     assert "cold/1 is in GLACIER" in build(prefix="cold/").inventory().backups[0].problem
 
 
+def test_a_version_that_was_restored_from_glacier_for_some_days_can_be_copied(
+    build: Build, shop: Shop, aws: FakeAws, clock: VirtualClock
+) -> None:
+    shop.put("orders/cold", "x", StorageClass="GLACIER")
+    with pytest.raises(Rejected, match="orders/cold is in GLACIER"):
+        build().preview(RestorePoint(at=clock.at), drill=False)
+    restored = b"<RestoreStatus><IsRestoreInProgress>%s</IsRestoreInProgress>%s</RestoreStatus></Version>"
+    until = b"<RestoreExpiryDate>2030-01-01T00:00:00.000Z</RestoreExpiryDate>"
+
+    aws.amend("s3", "GET /shop", lambda body: body.replace(b"</Version>", restored % (b"true", b"")))
+    with pytest.raises(Rejected, match="orders/cold is in GLACIER"):
+        build().preview(RestorePoint(at=clock.at), drill=False)
+    aws.amend("s3", "GET /shop", lambda body: body.replace(b"</Version>", restored % (b"false", until)))
+    aws.replace("s3", "GET /shop/orders/cold", Answer(body=b"x"))
+
+    assert "1 objects" in build().preview(RestorePoint(at=clock.at), drill=False).effect[0]
+
+
+def test_the_plan_knows_when_the_lifecycle_takes_its_versions_away(
+    build: Build, past: RestorePoint, admin: Admin
+) -> None:
+    rule = {"ID": "r", "Status": "Enabled", "Filter": {}, "NoncurrentVersionExpiration": {"NoncurrentDays": 45}}
+    assert build().preview(past, drill=False).expires_at is None
+    admin.s3.put_bucket_lifecycle_configuration(Bucket="shop", LifecycleConfiguration={"Rules": [rule]})
+
+    assert past.at is not None
+    assert build().preview(past, drill=False).expires_at == past.at + timedelta(days=45)
+
+
 # -- the restore --
 
 
@@ -474,5 +503,35 @@ def test_nothing_is_changed_in_a_bucket_that_would_not_keep_it(build: Build, pas
 
     with pytest.raises(Conflict, match=r"is suspended.*Nothing was done"):
         engine.cut_over(task, SWAP, quiet)
+
+    assert shop.now("orders/") == BAD
+
+
+def test_an_undo_goes_back_by_the_clock_of_s3_also_after_a_crash_before_the_first_change(
+    build: Build, past: RestorePoint, shop: Shop, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bot's clock is an hour ahead, and its first process dies right after it has said that it begins."""
+
+    class Killed(BaseException):
+        pass
+
+    engine = build()
+    task = task_of(engine.preview(past, drill=False))
+    engine.begin(task)
+    ahead = EngineParts(store="shop", now=lambda: clock.now() + timedelta(hours=1), pause=clock.pause)
+    dies, goes_on = S3VersionsEngine(engine._where, ahead), S3VersionsEngine(engine._where, ahead)
+
+    def killed(*_: object) -> Any:
+        raise Killed
+
+    monkeypatch.setattr(dies._manifests, "stored_at", killed)
+    with pytest.raises(Killed):
+        dies.cut_over(task, SWAP, quiet)
+    assert build().look_cutover(task, SWAP).state is CutoverState.OLD
+
+    goes_on.cut_over(task, SWAP, quiet)
+    assert shop.now("orders/") == GOOD
+    shop.later()
+    goes_on.undo_cutover(task, SWAP, quiet)
 
     assert shop.now("orders/") == BAD
