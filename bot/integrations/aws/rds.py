@@ -151,7 +151,7 @@ class RdsEngine(CutsOver):
         if status.state is CopyState.RESTORED:
             live = self._kind.find(self._name)
             if waits := self._kind.complete(copy, live, self._place if task.drill else None):
-                return CopyStatus(state=CopyState.RUNNING, phase="waiting for an instance", message=waits)
+                return waits
             return CopyStatus(state=CopyState.RESTORED, message=status.message, data_at=_data_at(task))
         return status
 
@@ -228,7 +228,7 @@ class RdsEngine(CutsOver):
                 raise Conflict(f"{task.point.backup_id} cannot be restored from any more: {why}. Nothing was done.")
             self._kind.restore_snapshot(snapshot.name, target, parameters)
             return
-        automated = self._kind.automated(self._name)
+        automated = self._kind.automated(self._name, live)
         window = window_of(live, automated)
         if window is None:
             raise Conflict(f"{self._name} has no automated backups any more. Nothing was done.")

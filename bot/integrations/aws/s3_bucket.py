@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.core.errors import Rejected
 from bot.integrations.aws.client import AwsRefused, AwsService
-from bot.integrations.aws.s3_plan import ARCHIVED
+from bot.integrations.aws.s3_plan import ARCHIVED, ASKED_FOR, storage_of
 
 _SAMPLES = 5
 _NO_RULES = ("NoSuchLifecycleConfiguration", "NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError")
@@ -46,11 +46,11 @@ def unreadable_sample(s3: AwsService, bucket: str, prefix: str) -> str:
     """Why one of some old versions cannot be read; "" where all of these can. The first byte of each is read: a HEAD
     does not tell that a key of KMS is disabled.
     """
-    page = s3.read("ListObjectVersions", Bucket=bucket, Prefix=prefix, MaxKeys=1000)
+    page = s3.read("ListObjectVersions", Bucket=bucket, Prefix=prefix, MaxKeys=1000, **ASKED_FOR)
     old = [one for one in page.get("Versions", ()) if not one["IsLatest"]] or page.get("Versions", [])
     for one in old[:: max(1, len(old) // _SAMPLES)][:_SAMPLES]:
-        if one.get("StorageClass") in ARCHIVED:
-            return f"{one['Key']} is in {one['StorageClass']}, from which it has to be restored first"
+        if (storage := storage_of(one)) in ARCHIVED:
+            return f"{one['Key']} is in {storage}, from which it has to be restored first"
         try:
             wanted = {"Range": "bytes=0-0"} if one["Size"] else {}
             s3.read("GetObject", Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"], **wanted)["Body"].close()

@@ -10,13 +10,18 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any
 
-from bot.core.errors import Rejected
+from bot.core.backup import EngineParts
+from bot.core.errors import OutcomeUnknown, Rejected
 from bot.integrations.aws.client import AwsRefused, AwsService
+from bot.integrations.aws.s3_apply import often
 
 _FOLDER = "vakhta-restores/"
-#: It is written anew with every batch. When it was not for so long, nobody works on it.
+#: It is written anew with every batch, and within a long one. When it was not for so long, nobody works on it.
 STALE = timedelta(minutes=10)
+_BEAT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,3 +94,39 @@ class Manifests:
     def _put(self, name: str, manifest: RestoreManifest, **condition: str) -> None:
         body = json.dumps(asdict(manifest)).encode()
         self._s3.write("PutObject", Bucket=self._bucket, Key=f"{_FOLDER}{name}.json", Body=body, **condition)
+
+
+class Checkpoint:
+    """How far one process is with the work of a manifest. `held`: the manifest as it was last stored."""
+
+    def __init__(self, manifests: Manifests, name: str, begun: RestoreManifest, parts: EngineParts) -> None:
+        self._manifests, self._name, self._parts = manifests, name, parts
+        self._begun = self.held = begun
+        self._lock = Lock()
+
+    def done(self, key: str, keys: int, size: int) -> None:
+        """Up to that key. `keys` and `size`: since this process began."""
+        counts = {"done_keys": self._begun.done_keys + keys, "done_bytes": self._begun.done_bytes + size}
+        self._store_often(after=key, **counts)
+
+    def alive(self) -> None:
+        """Say that somebody works on it; on any thread."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._parts.now() - datetime.fromisoformat(self.held.beaten_at) > _BEAT:
+                self._store()
+        except (Rejected, OutcomeUnknown):
+            return  # The next step says it again, long before anybody takes this one for dead.
+        finally:
+            self._lock.release()
+
+    def end(self, state: str, message: str = "") -> None:
+        self._store_often(state=state, message=message)
+
+    def _store_often(self, **changed: Any) -> None:
+        with self._lock:
+            often(lambda: self._store(**changed), self._parts.pause)
+
+    def _store(self, **changed: Any) -> None:
+        self.held = self._manifests.put(self._name, replace(self.held, **changed), self._parts.now())

@@ -19,6 +19,8 @@ from typing import Any
 _SAMPLES = 20
 #: Their bytes cannot be read until somebody has asked for them and hours have passed.
 ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+#: Of a listing of versions: also whether archived ones were restored. Others than AWS take no notice of it.
+ASKED_FOR = {"OptionalObjectAttributes": ["RestoreStatus"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def entries_of(pages: Iterable[Mapping[str, Any]]) -> Iterator[VersionEntry]:
         versions = [
             VersionEntry(
                 one["Key"], one["VersionId"], one["LastModified"], one["IsLatest"], one["Size"], one["ETag"].strip('"'),
-                one.get("StorageClass") or "STANDARD",
+                storage_of(one),
             )
             for one in page.get("Versions", ())
         ]  # fmt: skip
@@ -95,6 +97,16 @@ def entries_of(pages: Iterable[Mapping[str, Any]]) -> Iterator[VersionEntry]:
             for one in page.get("DeleteMarkers", ())
         ]
         yield from merge(versions, markers, key=_place) if markers else versions
+
+
+def storage_of(version: Mapping[str, Any]) -> str:
+    """The storage class of a listed version; no archived one where it was restored from there for some days. For that
+    the listing has to be asked for RestoreStatus.
+    """
+    storage, status = version.get("StorageClass") or "STANDARD", version.get("RestoreStatus") or {}
+    if storage in ARCHIVED and status.get("RestoreExpiryDate") and not status.get("IsRestoreInProgress"):
+        return f"{storage}, restored for some days"
+    return str(storage)
 
 
 def changes_at(entries: Iterable[VersionEntry], at: datetime) -> Iterator[KeyChange]:

@@ -41,8 +41,8 @@ from bot.integrations.aws.s3_bucket import (
     unreadable_sample,
     versioning_problem,
 )
-from bot.integrations.aws.s3_manifest import STALE, Manifests, RestoreManifest
-from bot.integrations.aws.s3_plan import KeyChange, Step, VersionPlan, changes_at, entries_of
+from bot.integrations.aws.s3_manifest import STALE, Checkpoint, Manifests, RestoreManifest
+from bot.integrations.aws.s3_plan import ASKED_FOR, KeyChange, Step, VersionPlan, changes_at, entries_of
 from bot.integrations.aws.s3_verify import verify_copy
 from bot.integrations.aws.settings import S3VersionsSettings
 
@@ -102,7 +102,7 @@ class S3VersionsEngine:
             raise Rejected(f"{' '.join(found.blockers)} Nothing was done.")
         if problem := found.backups[0].problem:
             raise Rejected(f"The versions cannot be restored from: {problem}. Nothing was done.")
-        at = self._moment(point, found)
+        at, kept = self._moment(point, found), kept_days(self._s3, self._bucket, self._where.prefix)
         if drill and (told := list(notified_prefixes(self._s3, self._target, "restore-"))):
             raise Rejected(
                 f"{', '.join(told)} would be told of each object of the copy in {self._target}, and act on it. Nothing "
@@ -121,9 +121,14 @@ class S3VersionsEngine:
             data_at=at,
             copy_name=f"{self._target}/restore-{{run}}/",
             effect=(f"copies the {plan.keys:,} objects that {self._place} had at {_told(at)}, {plan.size:,} bytes",),
-            not_restored=("ACLs, and encryption other than the target bucket's own",),
+            not_restored=(
+                "ACLs, retention and legal holds of Object Lock, and encryption other than the target bucket's own",
+                "storage classes other than STANDARD, and the tags of objects of more than 5 GB",
+            ),
             moving=tuple(_described(plan)),
             size_bytes=plan.size,
+            # What was current then may have been overwritten the moment after, and goes so many days later.
+            expires_at=at + timedelta(days=kept) if kept else None,
             facts={"at": at.isoformat(), "keys": str(plan.keys), "bytes": str(plan.size)},
         )
 
@@ -142,7 +147,8 @@ class S3VersionsEngine:
             manifest = fresh
         elif manifest.state != "running" or not self._is_stale(manifest):
             return
-        writer = VersionWriter(self._s3, self._bucket, self._target, lambda key: self._copied(fresh.prefix, key))
+        pause = self._parts.pause
+        writer = VersionWriter(self._s3, self._bucket, self._target, lambda key: self._copied(fresh.prefix, key), pause)
         self._work(task.run, manifest, writer, beside=True)
 
     def look(self, task: RestoreTask) -> CopyStatus:
@@ -166,7 +172,9 @@ class S3VersionsEngine:
     def verify(self, task: RestoreTask, checks: Sequence[Check], report: Report) -> Sequence[CheckResult]:
         at, prefix = datetime.fromisoformat(task.facts["at"]), f"restore-{task.short_run}/"
         wanted = ((self._copied(prefix, one.key), one.then) for one in self._changes(at) if one.then is not None)
-        return verify_copy(self._s3, self._target, prefix, wanted, checks=checks, report=report, at=at)
+        return verify_copy(
+            self._s3, self._target, prefix, wanted, source=self._bucket, checks=checks, report=report, at=at
+        )
 
     def isolation_leak(self, task: RestoreTask) -> str:
         """Objects do nothing by themselves; who is told of them may."""
@@ -231,9 +239,11 @@ class S3VersionsEngine:
         manifest = self._manifests.get(name)
         if manifest is None:
             manifest = RestoreManifest(
-                run=task.run, store=self._parts.store, at=task.facts["at"], prefix="", created_at=now, beaten_at=now
+                run=task.run, store=self._parts.store, at=task.facts["at"], prefix="", created_at="", beaten_at=now
             )
             self._manifests.create(name, manifest)
+        if not manifest.created_at:
+            # What an undo goes back to: by S3's clock, from the object as it was created, whoever comes to it.
             manifest = replace(manifest, created_at=self._manifests.stored_at(name).isoformat())
             manifest = self._manifests.put(name, manifest, self._parts.now())
             self._parts.pause(_APART)
@@ -244,7 +254,7 @@ class S3VersionsEngine:
 
     def look_cutover(self, task: RestoreTask, cutover_run: str) -> CutoverStatus:
         manifest = self._manifests.get(_cutover_name(task, cutover_run))
-        if manifest is None or manifest.state == "undone":
+        if manifest is None or manifest.state == "undone" or not manifest.created_at:
             return CutoverStatus(state=CutoverState.OLD)
         if manifest.state == "done":
             return CutoverStatus(state=CutoverState.NEW)
@@ -263,12 +273,15 @@ class S3VersionsEngine:
             raise Rejected(f"{refusal} Nothing was done.")
         name = _cutover_name(task, cutover_run)
         manifest = self._manifests.get(name)
-        if manifest is None or manifest.state == "undone":
+        if manifest is None or manifest.state == "undone" or not manifest.created_at:
             return
         report(f"bringing {self._place} back to before the cutover")
         back = replace(manifest, at=manifest.created_at, after="", state="running")
         self._in_place().apply(
-            self._changes(datetime.fromisoformat(back.at)), beside=False, done=lambda key, *_: report(f"up to {key}")
+            self._changes(datetime.fromisoformat(back.at)),
+            beside=False,
+            done=lambda key, *_: report(f"up to {key}"),
+            alive=lambda: None,
         )
         self._manifests.put(name, replace(manifest, state="undone"), self._parts.now())
 
@@ -279,34 +292,32 @@ class S3VersionsEngine:
     def _work(
         self, name: str, manifest: RestoreManifest, writer: VersionWriter, *, beside: bool, report: Report | None = None
     ) -> None:
-        held = manifest
+        checkpoint = Checkpoint(self._manifests, name, manifest, self._parts)
 
         def done(key: str, keys: int, size: int) -> None:
-            nonlocal held
-            keys, size = manifest.done_keys + keys, manifest.done_bytes + size
-            held = replace(held, after=key, done_keys=keys, done_bytes=size)
-            held = self._manifests.put(name, held, self._parts.now())
+            checkpoint.done(key, keys, size)
             if report:
                 report(f"up to {key}")
 
+        changes = self._changes(datetime.fromisoformat(manifest.at), manifest.after)
         try:
-            writer.apply(self._changes(datetime.fromisoformat(manifest.at), manifest.after), beside=beside, done=done)
+            writer.apply(changes, beside=beside, done=done, alive=checkpoint.alive)
         except Rejected as refused:
             if beside:
-                self._manifests.put(name, replace(held, state="failed", message=refused.message), self._parts.now())
-            message = f"Stopped after the key {held.after!r}. {refused.message}"
+                checkpoint.end("failed", refused.message)
+            message = f"Stopped after the key {checkpoint.held.after!r}. {refused.message}"
             raise OutcomeUnknown(message) from None
-        self._manifests.put(name, replace(held, state="done"), self._parts.now())
+        checkpoint.end("done")
 
     def _changes(self, at: datetime, after: str = "") -> Iterator[KeyChange]:
-        begin = {"KeyMarker": after} if after else {}
-        pages = self._s3.pages("ListObjectVersions", Bucket=self._bucket, Prefix=self._where.prefix, **begin)
+        asked = ASKED_FOR | ({"KeyMarker": after} if after else {})
+        pages = self._s3.pages("ListObjectVersions", Bucket=self._bucket, Prefix=self._where.prefix, **asked)
         # Whether the marker's own key comes once more is not the same everywhere.
         entries = (one for one in entries_of(pages) if not after or one.key > after)
         return changes_at(entries, at)
 
     def _in_place(self) -> VersionWriter:
-        return VersionWriter(self._s3, self._bucket, self._bucket, lambda key: key)
+        return VersionWriter(self._s3, self._bucket, self._bucket, lambda key: key, self._parts.pause)
 
     def _copied(self, prefix: str, key: str) -> str:
         return prefix + key.removeprefix(self._where.prefix)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -23,6 +25,7 @@ from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.integrations.aws.s3_versions import VERSIONS, S3VersionsEngine
 from bot.integrations.aws.settings import S3VersionsSettings
 from tests.fakes.aws import FakeAws, error
+from tests.fakes.calls import Answer
 from tests.integrations.aws.conftest import REGION, Admin
 from tests.integrations.aws.virtual import VirtualClock
 
@@ -166,6 +169,35 @@ def test_an_old_version_that_cannot_be_read_makes_it_unusable(
     assert "cold/1 is in GLACIER" in build(prefix="cold/").inventory().backups[0].problem
 
 
+def test_a_version_that_was_restored_from_glacier_for_some_days_can_be_copied(
+    build: Build, shop: Shop, aws: FakeAws, clock: VirtualClock
+) -> None:
+    shop.put("orders/cold", "x", StorageClass="GLACIER")
+    with pytest.raises(Rejected, match="orders/cold is in GLACIER"):
+        build().preview(RestorePoint(at=clock.at), drill=False)
+    restored = b"<RestoreStatus><IsRestoreInProgress>%s</IsRestoreInProgress>%s</RestoreStatus></Version>"
+    until = b"<RestoreExpiryDate>2030-01-01T00:00:00.000Z</RestoreExpiryDate>"
+
+    aws.amend("s3", "GET /shop", lambda body: body.replace(b"</Version>", restored % (b"true", b"")))
+    with pytest.raises(Rejected, match="orders/cold is in GLACIER"):
+        build().preview(RestorePoint(at=clock.at), drill=False)
+    aws.amend("s3", "GET /shop", lambda body: body.replace(b"</Version>", restored % (b"false", until)))
+    aws.replace("s3", "GET /shop/orders/cold", Answer(body=b"x"))
+
+    assert "1 objects" in build().preview(RestorePoint(at=clock.at), drill=False).effect[0]
+
+
+def test_the_plan_knows_when_the_lifecycle_takes_its_versions_away(
+    build: Build, past: RestorePoint, admin: Admin
+) -> None:
+    rule = {"ID": "r", "Status": "Enabled", "Filter": {}, "NoncurrentVersionExpiration": {"NoncurrentDays": 45}}
+    assert build().preview(past, drill=False).expires_at is None
+    admin.s3.put_bucket_lifecycle_configuration(Bucket="shop", LifecycleConfiguration={"Rules": [rule]})
+
+    assert past.at is not None
+    assert build().preview(past, drill=False).expires_at == past.at + timedelta(days=45)
+
+
 # -- the restore --
 
 
@@ -229,6 +261,58 @@ def test_a_copy_that_lost_gained_or_changed_an_object_is_damaged(build: Build, p
     assert f"{COPY}zero did not exist then" in all_there.got
 
 
+def with_a_key_of_kms(aws: FakeAws, admin: Admin, *buckets: str) -> None:
+    """As S3 does, and moto does not: with a key of KMS an ETag is another one for each copy of the same bytes."""
+    by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "key-1"}
+    for bucket in buckets:
+        admin.s3.put_bucket_encryption(
+            Bucket=bucket,
+            ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": by_default}]},
+        )
+        aws.amend("s3", f"GET /{bucket}", _with_other_etags)
+
+
+def _with_other_etags(listing: bytes) -> bytes:
+    salt = b"versions" if b"ListVersionsResult" in listing else b"objects"
+
+    def other(found: re.Match[bytes]) -> bytes:
+        return hashlib.md5(salt + found.group()).hexdigest().encode()
+
+    return re.sub(rb"(?<=&quot;)[0-9a-f]{32}(?=&quot;)|(?<=\")[0-9a-f]{32}(?=\")", other, listing)
+
+
+def test_a_copy_whose_etags_are_no_checksums_is_whole_and_the_sample_is_compared_by_its_bytes(
+    build: Build, shop: Shop, aws: FakeAws, admin: Admin, clock: VirtualClock
+) -> None:
+    with_a_key_of_kms(aws, admin, "shop")
+    shop.put("orders/1", "good")
+    engine = build()
+    task = task_of(engine.preview(RestorePoint(at=clock.at), drill=False))
+    engine.begin(task)
+
+    there, read = engine.verify(task, (), quiet)
+    assert (there.ok, read.ok) == (True, True), there.got
+    assert there.got == "1 as they were (1 by size alone, as their ETags are no MD5); 0 not"
+
+    shop.put(f"{COPY}1", "evil")
+    there, read = engine.verify(task, (), quiet)
+    assert not read.ok
+    assert f"{COPY}1 gave 4 bytes or another content" in read.got
+
+
+def test_a_plain_copy_of_versions_with_a_key_of_kms_is_whole_too(
+    build: Build, shop: Shop, aws: FakeAws, admin: Admin, clock: VirtualClock
+) -> None:
+    admin.s3.create_bucket(Bucket="beside", CreateBucketConfiguration={"LocationConstraint": REGION})
+    with_a_key_of_kms(aws, admin, "shop")
+    shop.put("orders/1", "good")
+    engine = build(copy_bucket="beside")
+    task = task_of(engine.preview(RestorePoint(at=clock.at), drill=False))
+    engine.begin(task)
+
+    assert [one.ok for one in engine.verify(task, (), quiet)] == [True, True]
+
+
 def test_a_copy_that_is_refused_half_way_says_after_which_key(
     build: Build, past: RestorePoint, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,19 +360,59 @@ def test_a_process_that_was_killed_is_followed_by_one_that_goes_on(
     assert shop.versions(f"{COPY}changed") == 1
 
 
+def test_s3_that_slows_down_whoever_begins_fast_is_waited_for(
+    build: Build, past: RestorePoint, shop: Shop, aws: FakeAws
+) -> None:
+    asked: list[object] = []
+
+    def slow(told: object) -> Answer | None:
+        asked.append(told)
+        return error("s3", "SlowDown", "Please reduce your request rate.", status=503) if len(asked) <= 6 else None
+
+    engine = build()
+    task = task_of(engine.preview(past, drill=False))
+    aws.replace("s3", f"PUT /shop/{COPY}deleted", slow)
+
+    engine.begin(task)
+
+    assert engine.look(task).state is CopyState.RESTORED
+    assert shop.now(COPY) == GOOD
+
+
+def test_a_batch_that_takes_longer_than_a_dead_process_is_waited_for_shows_that_it_lives(
+    build: Build, past: RestorePoint, aws: FakeAws, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.integrations.aws.s3_apply._THREADS", 1)
+    seen: list[CopyState] = []
+
+    def eight_minutes(_: object) -> None:
+        seen.append(build().look(task).state)
+        clock.pause(timedelta(minutes=8))
+
+    engine = build()
+    task = task_of(engine.preview(past, drill=False))
+    for key in GOOD:
+        aws.replace("s3", f"PUT /shop/{COPY}{key}", eight_minutes)
+
+    engine.begin(task)
+
+    assert seen == [CopyState.RUNNING] * 3
+
+
 def test_an_object_of_more_than_5_gb_is_copied_in_parts(
-    build: Build, shop: Shop, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    build: Build, shop: Shop, admin: Admin, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.integrations.aws.s3_apply._MOST_COPIED", 6 * 1024**2)
     monkeypatch.setattr("bot.integrations.aws.s3_apply._PART", 5 * 1024**2)
     body = "x" * (11 * 1024**2)
-    shop.put("orders/large", body, ContentType="text/csv")
+    shop.put("orders/large", body, ContentType="text/csv", ContentDisposition="attachment")
     engine = build()
     task = task_of(engine.preview(RestorePoint(at=clock.at), drill=False))
 
     engine.begin(task)
 
     assert shop.now(COPY) == {"large": body}
+    assert admin.s3.head_object(Bucket="shop", Key=f"{COPY}large")["ContentDisposition"] == "attachment"
     assert all(one.ok for one in engine.verify(task, (), quiet))
 
 
@@ -379,5 +503,35 @@ def test_nothing_is_changed_in_a_bucket_that_would_not_keep_it(build: Build, pas
 
     with pytest.raises(Conflict, match=r"is suspended.*Nothing was done"):
         engine.cut_over(task, SWAP, quiet)
+
+    assert shop.now("orders/") == BAD
+
+
+def test_an_undo_goes_back_by_the_clock_of_s3_also_after_a_crash_before_the_first_change(
+    build: Build, past: RestorePoint, shop: Shop, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bot's clock is an hour ahead, and its first process dies right after it has said that it begins."""
+
+    class Killed(BaseException):
+        pass
+
+    engine = build()
+    task = task_of(engine.preview(past, drill=False))
+    engine.begin(task)
+    ahead = EngineParts(store="shop", now=lambda: clock.now() + timedelta(hours=1), pause=clock.pause)
+    dies, goes_on = S3VersionsEngine(engine._where, ahead), S3VersionsEngine(engine._where, ahead)
+
+    def killed(*_: object) -> Any:
+        raise Killed
+
+    monkeypatch.setattr(dies._manifests, "stored_at", killed)
+    with pytest.raises(Killed):
+        dies.cut_over(task, SWAP, quiet)
+    assert build().look_cutover(task, SWAP).state is CutoverState.OLD
+
+    goes_on.cut_over(task, SWAP, quiet)
+    assert shop.now("orders/") == GOOD
+    shop.later()
+    goes_on.undo_cutover(task, SWAP, quiet)
 
     assert shop.now("orders/") == BAD
