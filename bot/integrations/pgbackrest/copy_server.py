@@ -203,6 +203,8 @@ def connects(port: int) -> bool:
 _UNREACHABLE: Mapping[str, str] = {"listen_addresses": ""}
 _APART: Mapping[str, str] = {
     "archive_mode": "off",
+    "archive_cleanup_command": "",
+    "recovery_end_command": "",
     "primary_conninfo": "",
     "max_logical_replication_workers": "0",
 }

@@ -15,7 +15,9 @@ from pathlib import Path
 from bot.integrations.pgbackrest.copy_folder import CopyFolder
 
 _LINE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]*)\s*(?:=\s*|\s)(.*?)\s*")
-_RECOVERY = re.compile(r"restore_command|recovery_target\w*|recovery_end_command|archive_cleanup_command")
+#: Not archive_cleanup_command and recovery_end_command: pgBackRest leaves them as ALTER SYSTEM has set them at the
+#: source, and the copy would run them there (pg_archivecleanup on the live archive).
+_RECOVERY = re.compile(r"restore_command|recovery_target\w*")
 #: As pg_controldata names them -> the parameter. A standby must have at least the primary's.
 _LEAST = {
     "max_connections": "max_connections",
@@ -31,6 +33,8 @@ _ANY_PASSWORD = "scram-sha-256"  # noqa: S105 (the name of a method)
 APART = {
     "archive_mode": "off",
     "archive_command": "",
+    "archive_cleanup_command": "",
+    "recovery_end_command": "",
     "primary_conninfo": "",
     "primary_slot_name": "",
     "max_logical_replication_workers": "0",

@@ -25,6 +25,17 @@ _TRIES = 3
 #: pgBackRest's exit code for a folder with files in which neither PG_VERSION nor backup.manifest is: --delta is then
 #: switched off. A restore leaves it so that was cut off in its first moments. https://pgbackrest.org/command.html
 _NOT_EMPTY = 40
+#: What the configuration of the live cluster may say of its own restores, and would lead this one elsewhere: symlinks to
+#: the live pg_wal, tablespaces in the live one's places, databases left out, another host, commands of PostgreSQL.
+_NOT_AS_CONFIGURED = (
+    "--no-link-all",
+    "--reset-link-map",
+    "--reset-tablespace-map",
+    "--reset-db-include",
+    "--reset-db-exclude",
+    "--reset-pg1-host",
+    "--reset-recovery-option",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +59,7 @@ class CopyCourse:
             f"--type={kind}",
             "--archive-mode=off",
             "--delta",
+            *_NOT_AS_CONFIGURED,
         ]
         if kind == planning.MOMENT and point.at is not None:
             options += [f"--target={planning.spell_target(point.at)}", "--target-action=promote"]

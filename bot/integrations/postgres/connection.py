@@ -19,6 +19,7 @@ from psycopg import errors, pq, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bot.core.errors import OutcomeUnknown, Rejected
+from bot.integrations.postgres.settings import NO_PHRASE
 from bot.lib.redact import redact, shown
 
 _CONNECT_S = 10
@@ -26,9 +27,10 @@ _ANSWER = timedelta(seconds=30)
 #: The server ends a statement itself; we wait so much longer before we think it silent.
 _MARGIN_S = 10.0
 _MAX_SHOWN = 400
-_PASSWORD = "password"  # noqa: S105 (the name of a parameter)
-#: These reach a program by its environment, or by its connection string.
-_ENVIRONMENT = {"password": "PGPASSWORD"}
+#: How libpq marks a parameter that is a secret. https://www.postgresql.org/docs/current/libpq-connect.html
+_SECRET = b"*"
+#: Not a secret for libpq, and it may carry one: it goes by the environment too.
+_OPTIONS, _OPTIONS_VARIABLE = "options", "PGOPTIONS"
 
 
 class PostgresRefused(Rejected):
@@ -46,6 +48,15 @@ class PostgresUnreachable(PostgresRefused):
         super().__init__(message, sqlstate="")
         self.code = "unreachable"
         self.answered = answered
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProgramAccess:
+    """How a program reaches a server. `address`: a connection string, for its arguments; the rest is environment."""
+
+    address: str
+    secrets: Mapping[str, str]
+    environment: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +90,31 @@ class PostgresServer:
     def database(self) -> str:
         return self._parameters().get("dbname") or "postgres"
 
-    def for_programs(self, database: str) -> tuple[str, Mapping[str, str]]:
-        """The connection string for PostgreSQL's own programs, without secrets, and these as environment variables."""
+    def for_programs(self, database: str) -> ProgramAccess:
+        """How PostgreSQL's own programs reach it, with nothing secret in their arguments.
+
+        Raises:
+            Rejected: there is a secret that libpq takes from nowhere else.
+        """
         parts = self._parameters() | {"dbname": database, "connect_timeout": str(_CONNECT_S)}
-        secrets = {_ENVIRONMENT[key]: parts.pop(key) for key in tuple(parts) if key in _ENVIRONMENT}
-        return make_conninfo(**parts), secrets
+        secrets = {}
+        for name, variable in _secret_parameters().items():
+            secret = parts.pop(name, "")
+            if secret and not variable:
+                raise Rejected(
+                    f"The address of PostgreSQL at {self.name} has {name}, which reaches pg_dump and pg_restore by"
+                    " their arguments alone, where everybody on the machine can read it. Nothing was done."
+                    f" {NO_PHRASE}",
+                    code="secret",
+                )
+            if secret:
+                secrets[variable] = secret
+        options = parts.pop(_OPTIONS, "")
+        return ProgramAccess(
+            address=make_conninfo(**parts),
+            secrets=secrets,
+            environment={_OPTIONS_VARIABLE: options} if options else {},
+        )
 
     @contextmanager
     def connect(
@@ -102,7 +133,7 @@ class PostgresServer:
             raise self._unreachable(parts["dbname"], error) from None
         opened.answer_s = limit.total_seconds() + _MARGIN_S
         try:
-            yield PostgresConnection(opened, self.name, self._secret())
+            yield PostgresConnection(opened, self.name, self._secrets())
         finally:
             opened.close()
 
@@ -111,7 +142,7 @@ class PostgresServer:
         return replace(self, url=make_conninfo(**(self._parameters() | {"dbname": database})))
 
     def _unreachable(self, database: str, error: psycopg.Error) -> PostgresUnreachable:
-        said = _first_line(error, self._secret())
+        said = _first_line(error, self._secrets())
         asked = make_conninfo(**(self._parameters() | {"connect_timeout": str(_CONNECT_S)}))
         return PostgresUnreachable(
             f"PostgreSQL at {self.name} did not let the bot into database {database}: {said}. Nothing was done. Check "
@@ -119,8 +150,9 @@ class PostgresServer:
             answered=pq.PGconn.ping(asked.encode()) == pq.Ping.OK,
         )
 
-    def _secret(self) -> str:
-        return self._parameters().get(_PASSWORD) or ""
+    def _secrets(self) -> Sequence[str]:
+        parts = self._parameters()
+        return [parts[name] for name in _secret_parameters() if parts.get(name)]
 
     def _parameters(self) -> dict[str, str]:
         text = self.url.replace("postgresql+psycopg://", "postgresql://", 1)
@@ -133,10 +165,10 @@ class PostgresServer:
 class PostgresConnection:
     """One connection. `names` are put in as quoted identifiers for {name}, `texts` as quoted literals."""
 
-    def __init__(self, opened: _Timed, server: str, secret: str) -> None:
+    def __init__(self, opened: _Timed, server: str, secrets: Sequence[str]) -> None:
         self._opened = opened
         self._server = server
-        self._secret = secret
+        self._secrets = secrets
 
     def rows(
         self,
@@ -223,7 +255,7 @@ class PostgresConnection:
         return self._opened.info.server_version // 10_000
 
     def _refused(self, error: psycopg.Error) -> PostgresRefused:
-        said = _first_line(error, self._secret)
+        said = _first_line(error, self._secrets)
         state = error.sqlstate or ""
         if isinstance(error, errors.QueryCanceled):
             said = "the statement did not end within its time limit"
@@ -265,9 +297,15 @@ def _as_text(value: object) -> str:
     return str(isoformat()) if isoformat else str(value)
 
 
-def _first_line(error: psycopg.Error, secret: str) -> str:
+def _secret_parameters() -> Mapping[str, str]:
+    """Each parameter of a connection that is a secret -> its environment variable, "" for one that has none."""
+    known = pq.Conninfo.get_defaults()
+    return {one.keyword.decode(): (one.envvar or b"").decode() for one in known if one.dispchar == _SECRET}
+
+
+def _first_line(error: psycopg.Error, secrets: Sequence[str]) -> str:
     """The server's own message; of a failure to connect, the driver's, which may be about several hosts."""
     text = error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
-    if secret:
+    for secret in secrets:
         text = text.replace(secret, "[redacted]")
     return shown(redact(text), _MAX_SHOWN).rstrip(".")

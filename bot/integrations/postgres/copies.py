@@ -274,7 +274,7 @@ class Copies:
             return None
 
     def _restoring(self, task: RestoreTask, archive: str, how: str) -> Program:
-        conninfo, secrets = self._target.for_programs(self.name(task))
+        access = self._target.for_programs(self.name(task))
         options = ["--exit-on-error", "--no-subscriptions"]
         if how != "tar":  # Only one connection can read a tar.
             options += ["--jobs", str(self._where.jobs)]
@@ -286,9 +286,9 @@ class Copies:
             options += ["--no-publications"]
         return Program(
             key=_key(task.run),
-            argv=(self._client.path("pg_restore"), *options, "--dbname", conninfo, archive),
-            secrets=secrets,
-            environment={"PGAPPNAME": _application(task.run)},
+            argv=(self._client.path("pg_restore"), *options, "--dbname", access.address, archive),
+            secrets=access.secrets,
+            environment={**access.environment, "PGAPPNAME": _application(task.run)},
             time_limit=_RESTORED_WITHIN,
         )
 

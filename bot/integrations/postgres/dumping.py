@@ -46,6 +46,7 @@ class DumpTaker:
         name, part = self._name(run), self._part(run)
         if part.exists() or self._archives.get(name) is not None:
             return
+        access = self._live.for_programs(self._where.database)
         try:
             part.touch(mode=0o600, exist_ok=False)
         except OSError as error:
@@ -53,13 +54,12 @@ class DumpTaker:
                 f"No backup was begun: the bot cannot write to {part.parent} ({error.strerror}). Give it the right.",
                 code="forbidden",
             ) from None
-        conninfo, secrets = self._live.for_programs(self._where.database)
-        argv = (self._client.path("pg_dump"), "--format=custom", "--file", str(part), "--dbname", conninfo)
+        argv = (self._client.path("pg_dump"), "--format=custom", "--file", str(part), "--dbname", access.address)
         program = Program(
             key=_key(run),
             argv=argv,
-            secrets=secrets,
-            environment={"PGAPPNAME": f"vakhta-backup-{run[:8]}"},
+            secrets=access.secrets,
+            environment={**access.environment, "PGAPPNAME": f"vakhta-backup-{run[:8]}"},
             time_limit=_DUMPED_WITHIN,
         )
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -13,12 +15,22 @@ from bot.lib.settings_fields import FILE, Mistake, Secret, Section, text_of
 
 #: What begins a URL of PostgreSQL; anything else has to be a connection string, whose words are key=value.
 _SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
+#: Secrets that libpq takes from no environment variable, so pg_dump and pg_restore would get them as an argument.
+_ONLY_BY_ARGUMENT = re.compile(r"(?:^|[\s&])(sslpassword|oauth_client_secret|scram_(?:client|server)_key)\s*=")
+NO_PHRASE = "Leave it out, and use a key file without a passphrase that only the bot's user can read."
 
 
 def _server_address(url: SecretStr) -> SecretStr:
     text = url.get_secret_value().strip()
     if not text.startswith(_SCHEMES) and ("://" in text or "=" not in text):
         raise ValueError("must begin with postgresql://, or be a connection string such as host=db user=vakhta")
+    try:
+        parameters = unquote(urlsplit(text).query) if text.startswith(_SCHEMES) else text
+    except ValueError:
+        raise ValueError("is no address of PostgreSQL") from None
+    found = _ONLY_BY_ARGUMENT.search(parameters)
+    if found:
+        raise ValueError(f"has {found[1]}, which would be seen among the arguments of pg_restore. {NO_PHRASE}")
     return url
 
 

@@ -118,6 +118,11 @@ class Cluster:
         shutil.rmtree(self.place, ignore_errors=True)
 
     @property
+    def reached(self) -> Path:
+        """A file that a copy makes when it runs commands of its source."""
+        return self.place / "reached"
+
+    @property
     def url(self) -> str:
         return f"postgresql://{ROLE}@/postgres?host={self.place}&port={self.port}"
 
@@ -193,6 +198,10 @@ class Cluster:
             f"log-level-file=off\nspool-path={self.place}/spool\nstart-fast=y\narchive-timeout=60\n"
             f"compress-level=1\nrepo1-retention-full=9\n"
             f"[{STANZA}]\npg1-path={self.data}\npg1-port={self.port}\npg1-socket-path={self.place}\npg1-user={ROLE}\n"
+            # For restores of the live cluster, each of which would lead a copy elsewhere.
+            f"[global:restore]\nlink-all=y\ndb-include=reports\ntablespace-map=fast={self.place}/fast\n"
+            f"recovery-option=recovery_end_command=touch {self.reached}\n"
+            f"[{STANZA}:restore]\npg1-host=live.invalid\n"
         )
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(

@@ -31,6 +31,8 @@ def made() -> Iterator[Made]:
         cluster.execute("CREATE TABLE orders (id int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())")
         cluster.execute("INSERT INTO orders SELECT generate_series(1, 100)")
         cluster.execute("ALTER SYSTEM SET log_connections = on")  # what a copy must not inherit
+        cluster.execute(f"ALTER SYSTEM SET archive_cleanup_command = 'touch {cluster.reached}'")
+        cluster.execute(f"ALTER SYSTEM SET recovery_end_command = 'touch {cluster.reached}'")
         cluster.execute(
             f"CREATE TABLESPACE fast LOCATION '{cluster.tablespace}'",
             "CREATE TABLE indexed TABLESPACE fast AS SELECT generate_series(1, 50) AS id",

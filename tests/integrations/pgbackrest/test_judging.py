@@ -248,6 +248,7 @@ def test_a_copy_has_what_its_recovery_needs_and_nothing_that_reaches_production(
     assert least_parameters(control) == {"max_connections": "120", "max_prepared_transactions": "7"}
     auto = (
         "archive_command = 'push %p'\nprimary_conninfo = 'host=db1'\nshared_preload_libraries = 'pg_cron'\n"
+        "archive_cleanup_command = 'pg_archivecleanup /live %r'\nrecovery_end_command = 'tell-production'\n"
         "# restore_command = 'old'\nrestore_command = 'pgbackrest archive-get %f \"%p\"'\nrecovery_target_time = 'x'\n"
     )
     assert recovery_lines(auto) == (
@@ -269,6 +270,8 @@ def test_a_copy_has_what_its_recovery_needs_and_nothing_that_reaches_production(
     assert "work_mem = '64MB'" in lines
     assert "shared_preload_libraries = ''" in lines
     assert "archive_mode = 'off'" in lines
+    assert "archive_cleanup_command = ''" in lines
+    assert "recovery_end_command = ''" in lines
     assert "max_logical_replication_workers = '0'" in lines
     assert "data_directory = '/c/it''s/data'" in lines
 

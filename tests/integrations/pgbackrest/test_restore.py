@@ -63,6 +63,7 @@ def test_a_drill_of_the_newest_is_isolated_verified_and_removed_and_has_the_sent
     auto = (data / "postgresql.auto.conf").read_text()
     assert "log_connections" in (made.cluster.data / "postgresql.auto.conf").read_text()
     assert "log_connections" not in auto
+    assert not made.cluster.reached.exists(), "it runs no command that its source has for the end of a recovery"
     assert _rows(made, task) == 1000
     assert engine.isolation_leak(task) == ""
     checks = [

@@ -78,7 +78,7 @@ class Shop:
     def dump(self, name: str = "shop.dump", *options: str, minutes_ago: float = 5) -> Path:
         """As a scheduled job would, some time ago: its file rests since then."""
         path = self.folder / name
-        target, _ = self.live.for_programs(self.database)
+        target = self.live.for_programs(self.database).address
         argv = [f"{PROGRAMS}/pg_dump", *(options or ("-Fc",)), "-f", str(path), "-d", target]
         subprocess.run(argv, check=True, env={**os.environ, "TZ": "UTC"}, capture_output=True)
         self.age(path, minutes_ago)

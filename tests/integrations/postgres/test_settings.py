@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from bot.core.errors import Rejected
+from bot.integrations.postgres.connection import PostgresServer
 from bot.integrations.postgres.settings import PostgresBackupSettings
 from bot.integrations.programs.settings import JobSettings, RunSettings
 from bot.lib.settings_fields import Section
@@ -34,6 +36,33 @@ def test_an_address_that_is_not_postgresqls_is_refused_and_not_repeated(url: str
 @pytest.mark.parametrize("url", ["postgresql://u@db/x", "postgresql+psycopg://u@db/x", "host=db user=u"])
 def test_urls_and_connection_strings_are_taken(url: str) -> None:
     assert PostgresBackupSettings.model_validate({**_STORE, "url": url}).place == "/archives/*.dump"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u@db/x?sslkey=/k&sslpassword=hunter22",
+        "postgresql://u@db/x?ssl%70assword=hunter22",
+        "host=db user=u sslpassword = hunter22",
+        "host=db oauth_client_secret=hunter22",
+    ],
+)
+def test_a_secret_that_programs_would_get_as_an_argument_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ValidationError, match=r"arguments of pg_restore.*without a passphrase") as caught:
+        PostgresBackupSettings.model_validate({**_STORE, "url": url})
+
+    assert "hunter22" not in str(caught.value)
+    with pytest.raises(Rejected, match=r"arguments alone.*Nothing was done") as refused:
+        PostgresServer(url).for_programs("shop")
+    assert "hunter22" not in refused.value.message
+
+
+def test_programs_get_the_password_and_the_options_by_their_environment() -> None:
+    access = PostgresServer("postgresql://u:hunter22@db/x?options=-cshop.token%3Dhunter23").for_programs("shop")
+
+    assert "hunter2" not in access.address
+    assert access.secrets == {"PGPASSWORD": "hunter22"}
+    assert access.environment == {"PGOPTIONS": "-cshop.token=hunter23"}
 
 
 def test_a_time_zone_that_does_not_exist_and_a_pattern_with_a_folder_are_refused() -> None:
