@@ -79,6 +79,10 @@ def _of_service(service: str, tools: Tools) -> list[StoreInDisaster]:
     found = list(_stores(tools))
     mine = [one for one in found if one.report.service == service]
     if not mine:
+        of_store = next((one.report.service for one in found if one.report.store == service), "")
+        if of_store:
+            message = f"{service} is a store. Nothing was done. Its service: `dr {of_store}`."
+            raise Rejected(message, code="no_service", status=404)
         known = ", ".join(sorted({one.report.service for one in found if one.report.service})) or "none"
         message = f"No store of backups belongs to {service}. Nothing was done. Services with stores: {known}."
         raise Rejected(message, code="no_store", status=404)

@@ -46,7 +46,7 @@ def describe_store(store: BackupStore, report: StoreReport, drills: Sequence[Dri
     """One store, with all that is known of it and what to do."""
     where = f", {store.where}" if store.where else ""
     return [
-        f"{report.store}: {_word(report.verdict)} ({store.engine.title}{where})",
+        f"{report.store}: {_word(report.verdict)} ({store.engine.title}{where}). Times in UTC.",
         *_why(report),
         *_backups(report, now),
         *_log(report, now),
@@ -76,10 +76,9 @@ def _word(verdict: Verdict) -> str:
 def _brief(report: StoreReport, now: datetime) -> Iterator[str]:
     yield f"{report.store}: {_word(report.verdict)}"
     age = report.data_age(now)
-    if not report.known:
-        since = "" if report.unknown_since is None else f" since {spell_at(report.unknown_since, now)}"
-        yield f"  unknown{since}"
-    elif age is not None:
+    if report.unknown_since is not None:
+        yield f"  unknown since {spell_at(report.unknown_since, now)}"
+    elif report.known and age is not None:
         yield f"  data {spell_briefly(age)} old, RPO {spell_duration(report.rpo)}"
     yield f"  {_last_drill(report, now)}"
     for one in report.findings[:_MOST_FINDINGS]:

@@ -49,13 +49,12 @@ def at_a_glance(stores: Sequence[StoreInDisaster], now: datetime) -> list[str]:
     lines = [f"Stores in the order in which they are brought back. {spell_moment(now)}."]
     for one in in_order(stores):
         report, age = one.report, one.report.data_age(now)
-        old = "nothing can be restored" if age is None else f"{spell_briefly(age)} old"
+        old = "nothing can be restored" if age is None else f"data {spell_briefly(age)} old"
         takes = "not measured" if report.rto_median is None else spell_briefly(report.rto_median)
-        lines.append(f"{report.store}: {_word(report.verdict)}")
-        lines.append(
-            f"  data {old}, RPO {spell_duration(report.rpo)}; restore {takes}, RTO {spell_duration(report.rto)}"
-        )
-    return [*lines, "`dr <service>` shows the steps that bring one back."]
+        service = f" (`dr {report.service}`)" if report.service else " (of no service)"
+        lines.append(f"{report.store}: {_word(report.verdict)}{service}")
+        lines.append(f"  {old}, RPO {spell_duration(report.rpo)}; restore {takes}, RTO {spell_duration(report.rto)}")
+    return [*lines, "`dr <service>` shows the steps that bring a service back."]
 
 
 def in_order(stores: Sequence[StoreInDisaster]) -> list[StoreInDisaster]:

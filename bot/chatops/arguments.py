@@ -202,6 +202,10 @@ class OneOf:
         return str(value)
 
 
+#: Where the ids are that a `Handle` may be.
+_LISTS = {"run": " `runs` lists the last runs.", "plan": " `approvals` lists the plans that wait."}
+
+
 @dataclass(frozen=True)
 class Handle:
     """The first characters of the id of a plan or a run, in lower-case hex."""
@@ -216,7 +220,8 @@ class Handle:
         if not word:
             raise slot.missing(f"Which {self.placeholder}?" if self.placeholder else "")
         if not _HANDLE.fullmatch(word):
-            raise slot.refusal(f"{shorten(word)} is not a valid id: 4 to 64 characters of 0-9 and a-f.")
+            lists = _LISTS.get(self.placeholder or slot.field, "")
+            raise slot.refusal(f"{shorten(word)} is not a valid id: 4 to 64 characters of 0-9 and a-f.{lists}")
         return word
 
     def format(self, value: object) -> str:

@@ -124,8 +124,16 @@ def nearest_names(word: str, known: Iterable[str], most: int) -> list[str]:
     folded = unicodedata.normalize("NFKC", word[:80]).casefold().translate(_LOOKALIKES).strip("@")
     by_tail = {name.rpartition("/")[2].casefold(): name for name in sorted(known, reverse=True)}
     forms = by_tail | {name.casefold(): name for name in by_tail.values()} | {name.casefold(): name for name in known}
-    near = [folded] if folded in forms else get_close_matches(folded, forms, n=most)
+    close = get_close_matches(folded, forms, n=most)
+    near = [folded] if folded in forms else [one for one in close if _own(folded, one)]
     return list(dict.fromkeys(forms[one] for one in near))
+
+
+def _own(word: str, form: str) -> bool:
+    """Whether they are alike by more than a common beginning up to the slash, which all names of a place have."""
+    place, slash, name = word.rpartition("/")
+    other, _, named = form.rpartition("/")
+    return not slash or place != other or bool(get_close_matches(name, [named]))
 
 
 def list_names(names: Collection[str]) -> str:

@@ -87,9 +87,9 @@ def test_the_verb_shows_all_stores_or_the_steps_of_one_service(kept: House) -> N
 
     assert kept.says("dr").text.splitlines() == [
         "Stores in the order in which they are brought back. 2026-11-23 12:00 UTC.",
-        "prod/orders-db: RED",
-        "  data nothing can be restored, RPO 1 h; restore not measured, RTO 4 h",
-        "`dr <service>` shows the steps that bring one back.",
+        "prod/orders-db: RED (`dr prod/orders`)",
+        "  nothing can be restored, RPO 1 h; restore not measured, RTO 4 h",
+        "`dr <service>` shows the steps that bring a service back.",
     ]
     steps = kept.says("dr prod/orders").text.splitlines()
     assert "   `restore prod/orders-db latest`" in steps
@@ -98,6 +98,9 @@ def test_the_verb_shows_all_stores_or_the_steps_of_one_service(kept: House) -> N
     assert (refused.ok, refused.text) == (
         False,
         "No store of backups belongs to prod/nothing. Nothing was done. Services with stores: prod/orders.",
+    )
+    assert kept.says("dr prod/orders-db").text == (
+        "prod/orders-db is a store. Nothing was done. Its service: `dr prod/orders`."
     )
 
 

@@ -239,6 +239,7 @@ def test_a_whole_name_is_meant_even_where_it_ends_another() -> None:
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     assert refusal(Scale, "prod/wbe 3") == "'prod/wbe' is not a known service. Did you mean `prod/web`?"
     assert refusal(Scale, "zzz 3") == "'zzz' is not a known service."
+    assert refusal(Scale, "prod/zzz 3") == "'prod/zzz' is not a known service.", "alike by the place alone"
 
 
 def test_a_known_name_that_is_none_of_dns_can_be_said_all_the_same() -> None:
@@ -310,7 +311,7 @@ def test_a_plan_is_asked_for_by_that_word() -> None:
 
 @pytest.mark.parametrize("handle", ["7f3", "7F3A", "7f3g", "-7f3a", "0" * 65, "７f3a"])
 def test_a_handle_is_lower_case_hex(handle: str) -> None:
-    assert "is not a valid id: 4 to 64 characters of 0-9 and a-f." in refusal(Undo, handle)
+    assert "is not a valid id: 4 to 64 characters of 0-9 and a-f. `runs` lists" in refusal(Undo, handle)
 
 
 def test_matchers_are_those_of_alertmanager_with_values_that_may_be_quoted() -> None:

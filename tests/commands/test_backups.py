@@ -56,7 +56,7 @@ def test_one_store_with_all_that_is_known_of_it(kept: Kept) -> None:
     kept.drilled(DAY, DrillResult.DAMAGED, rto=None, message="orders: 3 rows are missing")
 
     assert kept.asked("backups prod/orders-db") == [
-        "prod/orders-db: RED (Fake)",
+        "prod/orders-db: RED (Fake). Times in UTC.",
         (
             "- The newest data that can be restored is of 2026-11-22 12:00 UTC; RPO 1 h."
             " b0 of 2026-11-23 11:00 UTC cannot be used: pg_restore cannot read it: it was cut off."
@@ -114,8 +114,8 @@ def test_a_store_that_nobody_has_looked_at_lately_is_looked_at_now(kept: Kept) -
     kept.world.add_backup("b1", NOON - DAY)
     kept.drilled()
 
-    assert kept.asked("backups")[1:3] == ["prod/orders-db: UNKNOWN", "  unknown"]
-    assert kept.asked("backups prod/orders-db")[0] == "prod/orders-db: ok (Fake)"
+    assert kept.asked("backups")[1:3] == ["prod/orders-db: UNKNOWN", "  drill passed 11-22 12:00 in 1 h, RTO 4 h"]
+    assert kept.asked("backups prod/orders-db")[0] == "prod/orders-db: ok (Fake). Times in UTC."
 
     kept.house.clock.pass_by(hours=2)
     assert kept.asked("backups")[1:3] == ["prod/orders-db: UNKNOWN", "  unknown since 12:00"]
@@ -131,7 +131,7 @@ def test_a_store_that_cannot_be_read_is_answered_with_what_was_known(kept: Kept)
 
     lines = kept.asked("backups prod/orders-db")
 
-    assert lines[0] == "prod/orders-db: UNKNOWN (Fake)"
+    assert lines[0] == "prod/orders-db: UNKNOWN (Fake). Times in UTC."
     assert "db.example:5432 does not answer" in lines[1]
     assert "Newest usable backup: b1 of 11:30, 10 GB." in lines
 

@@ -126,7 +126,7 @@ def test_a_service_that_the_catalog_lacks_is_asked_about_and_nothing_is_opened(h
 
     assert not reply.ok
     assert reply.text == (
-        "'prod/apj' is not a known service, so nobody was paged. Did you mean `prod/apt`, `prod/api` or `prod/web`?"
+        "'prod/apj' is not a known service, so nobody was paged. Did you mean `prod/apt` or `prod/api`?"
         " To page for no service: `page anyone the checkout hangs`. Nothing was done."
         " Usage: page <incident|service|anyone> <text>"
     )
