@@ -25,8 +25,8 @@ _TRIES = 3
 #: pgBackRest's exit code for a folder with files in which neither PG_VERSION nor backup.manifest is: --delta is then
 #: switched off. A restore leaves it so that was cut off in its first moments. https://pgbackrest.org/command.html
 _NOT_EMPTY = 40
-#: What the configuration of the live cluster may say of its own restores, and would lead this one elsewhere: symlinks to
-#: the live pg_wal, tablespaces in the live one's places, databases left out, another host, commands of PostgreSQL.
+#: What the configuration of the live cluster may say of its own restores, and would lead this one elsewhere: symlinks
+#: to the live pg_wal, tablespaces in the live one's places, databases left out, another host, commands of PostgreSQL.
 _NOT_AS_CONFIGURED = (
     "--no-link-all",
     "--reset-link-map",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.backup import Check, Copy, CopyState, RestorePoint
+from bot.core.backup import Check, Copy, CopyState, RestorePoint, RestoreTask
 from bot.core.errors import Rejected
 from tests.fakes.clickhouse_http import ClickHouseRefusal
 from tests.integrations.clickhouse.ground import Ground
