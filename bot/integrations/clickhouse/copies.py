@@ -60,9 +60,19 @@ class ClickHouseCopies:
         try:
             self._site.client.change(self._restore_statement(task, copy))
         except Rejected:
+            if self._begun_beside(task, copy):
+                return
             with suppress(Rejected, OutcomeUnknown):  # it is empty, and labelled for whoever removes leftovers
                 self._site.client.change(f"DROP DATABASE IF EXISTS {name(copy)}{self._site.on_cluster}")
             raise
+
+    def _begun_beside(self, task: RestoreTask, copy: str) -> bool:
+        """Whether another process began the same restore meanwhile: then the refusal was of a second one, and what is
+        there is a copy.
+        """
+        operation = self._operations.of(operation_id(task))
+        running = operation is not None and (operation.status == "RESTORED" or not operation.ended)
+        return running or bool(self._site.tables(copy))
 
     def look(self, task: RestoreTask) -> CopyStatus:
         """As `core.backup.Restorer`."""

@@ -15,6 +15,7 @@ from bot.integrations.clickhouse.client import Row, compose
 from bot.integrations.clickhouse.site import ClickHouseSite, first_line, moment_of, number_of
 
 _ENDED = ("BACKUP_CREATED", "BACKUP_FAILED", "BACKUP_CANCELLED", "RESTORED", "RESTORE_FAILED", "RESTORE_CANCELLED")
+_SUCCEEDED = ("BACKUP_CREATED", "RESTORED")
 #: More rows of the log than this are not read; the newest count.
 _MOST = 20_000
 
@@ -56,8 +57,11 @@ class Operations:
         return self._read(f"status {'NOT ' if kind == 'RESTORE' else ''}LIKE '%BACKUP%'", {})
 
     def of(self, id_: str) -> Operation | None:
-        """The newest of that id."""
-        return next(iter(self._read("id = {id:String}", {"id": id_})), None)
+        """The one of that id. A process that was frozen may have begun it a second time, which fails at the data of
+        the first: the one that succeeded counts, else the newest.
+        """
+        found = self._read("id = {id:String}", {"id": id_})
+        return next((one for one in found if one.status in _SUCCEEDED), next(iter(found), None))
 
     def _read(self, condition: str, values: dict[str, object]) -> Sequence[Operation]:
         known = {}

@@ -47,6 +47,7 @@ from bot.integrations.postgres.connection import PostgresConnection, PostgresSer
 from bot.integrations.postgres.primary import PrimaryFacts, ask, ask_if_known
 from bot.integrations.programs.job import JobPrograms
 from bot.integrations.programs.local import LocalPrograms
+from bot.integrations.programs.one_at_a_time import one_at_a_time
 from bot.lib.text import spell_moment
 
 _STATEMENT = timedelta(hours=6)
@@ -237,18 +238,29 @@ class PgBackRestEngine:
                 kind=planning.kind_of(task.point),
             )
         )
-        try:
-            self._course(task, folder).copy(tries=1)
-        except Rejected:
-            folder.remove()  # Nothing is in it, and nothing was started.
-            raise
+        with one_at_a_time(folder.path) as mine:
+            made = folder.label() if mine else None
+            if made is None or made.tries > 1:
+                return  # Another process has found the folder already, and brings the copy on.
+            try:
+                self._course(task, folder).copy(tries=1)
+            except Rejected:
+                folder.remove()  # Nothing is in it, and nothing was started.
+                raise
 
     def look(self, task: RestoreTask) -> CopyStatus:
         folder = self._folder(task)
         label = folder.label()
         if label is None or label.run != task.run:
             return CopyStatus(state=CopyState.ABSENT)
-        return self._course(task, folder).step(label)
+        if label.restored_at is not None:
+            return self._course(task, folder).step(label)
+        with one_at_a_time(folder.path) as mine:
+            if not mine:
+                return CopyStatus(
+                    state=CopyState.RUNNING, phase="starting", message="another process of the bot brings it on"
+                )
+            return self._course(task, folder).step(folder.label() or label)
 
     def _course(self, task: RestoreTask, folder: CopyFolder) -> CopyCourse:
         return CopyCourse(

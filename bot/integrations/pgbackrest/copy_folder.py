@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from errno import EACCES
 from pathlib import Path
 
 from bot.core.backup import DRILL_LABEL, OWNER_LABEL
@@ -78,8 +79,19 @@ class CopyFolder:
             return Label(**known)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except PermissionError:
+            if not self._is_of_this_user:
+                return None  # lost+found of a volume: ours belong to us.
+            raise self._unusable(PermissionError(EACCES, os.strerror(EACCES))) from None
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise self._unusable(error) from None
+
+    @property
+    def _is_of_this_user(self) -> bool:
+        try:
+            return self.path.stat().st_uid == os.geteuid()
+        except OSError:
+            return False
 
     def make(self, label: Label) -> None:
         """Raises `Conflict`: something of that name is there already, and is not this run's."""

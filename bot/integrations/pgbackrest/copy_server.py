@@ -106,10 +106,8 @@ class CopyServer:
                 return None
         try:
             return pid if Path(f"/proc/{pid}/cwd").samefile(self._folder.data) else None
-        except PermissionError:
-            return pid
         except OSError:
-            return None
+            return None  # Of another user, too: after a reboot, somebody's service has the number.
 
     def ask(self) -> ServerState | None:
         """None: it does not answer yet."""

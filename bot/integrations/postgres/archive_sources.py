@@ -215,8 +215,10 @@ class BucketSource:
 
 
 def stand_of(path: Path) -> Archive | None:
-    """None for what went away meanwhile."""
+    """None for what went away meanwhile, and for what is neither a file nor a folder: to open a pipe waits for ever."""
     try:
+        if not path.is_file() and not path.is_dir():
+            return None
         stat = path.stat()
         parts = [one.stat() for one in path.iterdir()] if path.is_dir() else [stat]
     except OSError:

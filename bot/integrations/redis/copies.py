@@ -26,6 +26,7 @@ from pydantic import SecretStr
 from bot.core.backup import Copy, CopyState, CopyStatus, RestoreTask
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.core.programs import Program, Programs
+from bot.integrations.programs.one_at_a_time import one_at_a_time
 from bot.integrations.redis.client import RedisClient, RedisLoading
 from bot.integrations.redis.rdb_files import RdbFiles
 from bot.integrations.redis.settings import RedisSettings
@@ -122,7 +123,6 @@ class RedisCopies:
         self._store = store
         self._now = now
         self._pause = pause
-        self._copying: set[str] = set()
 
     def server_of(self, run: str) -> ScratchServer:
         """`run`: the whole id, or its short form."""
@@ -132,14 +132,13 @@ class RedisCopies:
         """As `core.backup.Restorer`; blocks until the file is copied and its server runs."""
         server = self.server_of(task.run)
         self._claim(server, task)
-        if not server.file.exists():
-            self._copying.add(task.run)
-            try:
+        with one_at_a_time(server.folder) as mine:
+            if not mine:
+                return  # It is being begun: two of them would write into one file, and start two servers on it.
+            if not server.file.exists():
                 self._copy_file(server, task)
-            finally:
-                self._copying.discard(task.run)
-        if server.process() is None:
-            self.start(server)
+            if server.process() is None:
+                self.start(server)
 
     def start(self, server: ScratchServer, *, port: int = 0, file: str = "dump.rdb") -> None:
         """Start its server with that file. `port`: of all interfaces, 0 for none."""
@@ -171,7 +170,7 @@ class RedisCopies:
             return CopyStatus(state=CopyState.ABSENT)
         total = int(task.facts.get("size", "0")) or None
         if not server.file.exists():
-            return self._copied_so_far(server, task, total)
+            return self._copied_so_far(server, total)
         try:
             loaded = server.client(self._where.timeout).info("persistence")
         except RedisLoading:
@@ -183,9 +182,10 @@ class RedisCopies:
             return CopyStatus(state=CopyState.RUNNING, phase="loading", bytes_done=done, bytes_total=total)
         return _judge_loaded(task, loaded, total)
 
-    def _copied_so_far(self, server: ScratchServer, task: RestoreTask, total: int | None) -> CopyStatus:
-        if task.run not in self._copying:
-            return CopyStatus(state=CopyState.ABSENT, message="the copying of the file was cut off")
+    def _copied_so_far(self, server: ScratchServer, total: int | None) -> CopyStatus:
+        with one_at_a_time(server.folder) as nobody_copies:
+            if nobody_copies:
+                return CopyStatus(state=CopyState.ABSENT, message="the copying of the file was cut off")
         done = server.part.stat().st_size if server.part.exists() else 0
         return CopyStatus(state=CopyState.RUNNING, phase="copying the file", bytes_done=done, bytes_total=total)
 

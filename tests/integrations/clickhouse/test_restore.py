@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.backup import Check, Copy, CopyState, RestorePoint
+from bot.core.backup import Check, Copy, CopyState, RestorePoint, RestoreTask
 from bot.core.errors import Rejected
 from tests.fakes.clickhouse_http import ClickHouseRefusal
 from tests.integrations.clickhouse.ground import Ground
@@ -189,6 +189,32 @@ def test_a_begin_that_died_before_the_restore_goes_on(ground: Ground) -> None:
     ground.engine().begin(task)
 
     assert ground.ended(task).state is CopyState.RESTORED
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["while it runs", "after its end"])
+def test_a_begin_that_was_frozen_before_its_restore_harms_nothing_that_another_process_began(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, *, ended: bool
+) -> None:
+    ground.back_up("one")
+    task = ground.task(ground.run)
+    frozen = ground.engine()
+    statement = frozen._copies._restore_statement
+
+    def thawed(task: RestoreTask, copy: str) -> str:
+        ground.engine().begin(task)
+        if ended:
+            assert ground.ended(task).state is CopyState.RESTORED
+        else:
+            refusal = ClickHouseRefusal(596, f"Pair of backup_id vakhta-restore-{task.run} is already in use")
+            ground.server.script("^RESTORE", refusal)
+        return statement(task, copy)
+
+    monkeypatch.setattr(frozen._copies, "_restore_statement", thawed)
+
+    frozen.begin(task)
+
+    assert ground.ended(task).state is CopyState.RESTORED, ground.ended(task).message
+    assert ground.count(f"{ground.copy(task)}.orders") == 1000
 
 
 def test_a_restore_is_found_by_its_rows_after_the_server_forgot_it(ground: Ground) -> None:

@@ -14,6 +14,9 @@ import pytest
 from bot.core.backup import BackupTaker, Check, Copy, CopyState, RestorePoint, Restorer, RestoreTask, SentinelEngine
 from bot.core.errors import Rejected
 from bot.core.programs import Program
+from bot.integrations.pgbackrest.copy_folder import CopyFolder
+from bot.integrations.pgbackrest.copy_server import CopyServer
+from bot.integrations.pgbackrest.settings import PgBackRestSettings
 from tests.integrations.pgbackrest.cluster import ROLE, new_run, restored, task_of
 from tests.integrations.pgbackrest.conftest import Made
 from tests.running import until
@@ -284,6 +287,62 @@ def test_a_copy_whose_server_was_ended_is_started_again(made: Made) -> None:
 
     assert engine.look(task).data_at == before.data_at
     engine.remove(engine.copies()[0])
+
+
+def test_a_look_between_the_folder_and_the_start_of_its_restore_starts_no_second_one(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = made.cluster.engine()
+    task = task_of(engine, RestorePoint(latest=True), drill=True)
+    start, seen = made.cluster.programs.start, []
+
+    def started(program: Program) -> None:
+        seen.append(program.key)
+        if len(seen) == 1:
+            assert made.cluster.engine().look(task).state is CopyState.RUNNING
+        start(program)
+
+    monkeypatch.setattr(made.cluster.programs, "start", started)
+
+    engine.begin(task)
+    until(lambda: engine.look(task).state is not CopyState.RUNNING, "it is restored")
+
+    assert engine.look(task).state is CopyState.RESTORED, engine.look(task).message
+    assert seen == [f"restore-{task.run}-1"]
+    engine.remove(engine.copies()[0])
+
+
+def test_folders_that_the_bot_may_not_enter_hide_no_copy(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = made.cluster.copies / "lost+found"
+    closed.mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: closed.stat().st_uid + 1)
+    read = Path.read_text
+
+    def refused(path: Path, *how: object) -> str:
+        if path.parent == closed:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_text", refused)
+
+    assert made.cluster.engine().copies() == []
+    closed.rmdir()
+
+
+def test_a_number_of_a_process_that_another_user_has_now_is_not_the_copys_server(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = CopyFolder(tmp_path)
+    folder.data.mkdir()
+    (folder.data / "postmaster.pid").write_text("1\n")  # as it was before a reboot
+
+    def refused(path: Path, other: Path) -> bool:
+        raise PermissionError(13, f"{path} is not {other}")
+
+    monkeypatch.setattr(Path, "samefile", refused)
+
+    where = PgBackRestSettings(stanza="orders")
+    assert CopyServer(where, made.cluster.programs, folder, "15").pid() is None
 
 
 def test_a_restore_that_could_not_be_started_leaves_nothing(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

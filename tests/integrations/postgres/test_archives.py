@@ -79,6 +79,14 @@ def test_an_empty_file_and_one_that_is_no_archive_say_so(shop: Shop) -> None:
     }
 
 
+def test_a_pipe_and_a_link_to_nowhere_in_the_folder_are_no_archives_and_hold_nothing_up(shop: Shop) -> None:
+    shop.dump()
+    os.mkfifo(shop.folder / "pipe.dump")
+    (shop.folder / "gone.dump").symlink_to(shop.folder / "nowhere")
+
+    assert [one.id for one in shop.engine().inventory().backups] == ["shop.dump"]
+
+
 def test_there_is_no_verdict_on_an_archive_that_is_still_written(shop: Shop) -> None:
     shop.dump("done.dump")
     path = shop.dump("new.dump", minutes_ago=0)

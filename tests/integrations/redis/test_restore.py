@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.backup import Check, Copy, CopyState, RestorePoint
+from bot.core.backup import Check, Copy, CopyState, RestorePoint, RestoreTask
 from bot.core.errors import Conflict, Rejected
+from bot.integrations.redis.copies import ScratchServer
 from tests.integrations.redis.ground import RedisGround
 from tests.late import ENGINE_IS_BEHIND
 from tests.running import until
@@ -216,6 +217,31 @@ def test_a_restore_that_died_between_two_steps_goes_on(ground: RedisGround, left
 
     assert ground.in_copy(task, "DBSIZE") == 1000
     assert len(list(ground.scratch.iterdir())) == 1
+
+
+def test_a_begin_that_is_frozen_in_its_copying_is_known_to_other_processes_and_has_the_copy_to_itself(
+    ground: RedisGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.back_up()
+    task = ground.task()
+    frozen = ground.engine()
+    copy_file = frozen._copies._copy_file
+
+    def copied(server: ScratchServer, task: RestoreTask) -> None:
+        server.part.write_bytes(b"half")
+        other = ground.engine()
+        assert other.look(task).phase == "copying the file"
+        other.begin(task)
+        assert server.part.read_bytes() == b"half", "another begin wrote into the file that is being copied"
+        assert not server.file.exists()
+        copy_file(server, task)
+
+    monkeypatch.setattr(frozen._copies, "_copy_file", copied)
+
+    frozen.begin(task)
+    ground.wait_loaded(task)
+
+    assert ground.in_copy(task, "DBSIZE") == 1000
 
 
 def test_a_file_that_was_overwritten_since_the_plan_is_not_restored(ground: RedisGround) -> None:
