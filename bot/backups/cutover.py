@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 
 from bot.backups import copy_row, places, reports
+from bot.backups.plan_texts import as_sentence, with_run
 from bot.backups.preconditions import of_engine
 from bot.backups.waiting import Reporter, wait_for
 from bot.core.action import Tools
@@ -70,7 +71,7 @@ def _plan_of(found: CutoverFacts, tools: Tools) -> Plan:
             **(of_engine(found.preview.preconditions) if found.preview else {}),
             **({_CUTOVER: record.cutover_run} if found.half_way else {}),
         },
-        hidden=tuple(of_engine(found.preview.preconditions)) if found.preview else (),
+        hidden=("copy", *of_engine(found.preview.preconditions)) if found.preview else ("copy", _CUTOVER),
         undo_command=f"cutback {record.task.run}",
         confirm_name=found.preview.live if found.preview else store.name,
         approvals_needed=1,
@@ -138,6 +139,7 @@ def plan_back(run: str, tools: Tools) -> Plan:
         ),
         blast_radius=f"all clients of {store.name}",
         preconditions={_LIVE: record.name, _CUTOVER: record.cutover_run},
+        hidden=(_LIVE, _CUTOVER),
         undo_command=f"cutover {record.task.run}",
         confirm_name=store.name,
         approvals_needed=1,
@@ -212,9 +214,9 @@ def _effect(found: CutoverFacts) -> Iterator[str]:
     else:
         yield f"{record.name} takes the place of {preview.live}, the live one of {store.name}."
         yield f"It was restored {record.message}; everything that was written since is not in it."
-        yield f"{preview.safety[:1].upper()}{preview.safety[1:].rstrip('.')}."
-        yield f"Then writers are shut out, and {preview.live} becomes {preview.old_name.replace('{run}', '<run>')}."
-        yield from preview.effect
+        yield as_sentence(preview.safety)
+        yield f"Then writers are shut out, and {preview.live} becomes {with_run(preview.old_name)}."
+        yield from map(as_sentence, preview.effect)
     bad = [one for one in record.checks if not one.ok]
     yield from (f"DAMAGED: {one.name}: expected {one.expected}, got {one.got}." for one in bad)
     yield f"The old one is kept for {spell_duration(store.keep_old)} at least, and removed only by an ask."

@@ -124,9 +124,9 @@ def _what_there_is(report: StoreReport, now: datetime) -> Iterator[str]:
     age = report.data_age(now)
     if age is None or report.reaches is None:
         yield "Nothing is known that could be restored."
-    else:
-        promised = spell_duration(report.rpo)
-        yield f"Newest data: {spell_moment(report.reaches)}, {spell_briefly(age)} old; RPO {promised}."
+        return  # Why not is among the findings.
+    promised = spell_duration(report.rpo)
+    yield f"Newest data: {spell_moment(report.reaches)}, {spell_briefly(age)} old; RPO {promised}."
     yield from newest_of(report, now)
 
 

@@ -9,6 +9,7 @@ from bot.backups.describe import spell_bytes
 from bot.backups.drill_schedule import same_instance
 from bot.backups.estimates import estimate, spell_estimate
 from bot.backups.plain_names import made_plain
+from bot.backups.plan_texts import as_sentence, with_run
 from bot.backups.preconditions import of_engine
 from bot.backups.reports import backups_of, store_of
 from bot.core.action import Tools
@@ -153,11 +154,11 @@ def _effect(store: BackupStore, backup: Backup, preview: RestorePreview) -> list
     sized = "" if size is None else f", {spell_bytes(size)}"
     source = f"{backup.id} (data of {spell_moment(backup.data_at)}{sized})"
     effect = [
-        f"{store.name} is restored from {source} into scratch: {preview.copy_name.replace('{run}', '<run>')}.",
+        f"{store.name} is restored from {source} into scratch: {with_run(preview.copy_name)}.",
         "The copy is isolated first: every connection out of it and into it has to fail.",
         f"Checked: by {spell_list((store.engine.title, *(one.name for one in store.checks)), 'and')}.",
         f"It is removed in every case, after {spell_duration(store.drill.at_most)} at the latest.",
-        *preview.effect,
+        *map(as_sentence, preview.effect),
     ]
     if backup.damage:
         effect.append(f"The backup is not whole: {backup.damage.rstrip('.')}.")

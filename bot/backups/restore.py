@@ -162,8 +162,7 @@ def _outcome(store: BackupStore, record: RestoreRecord) -> Outcome:
     """Of a copy that was checked."""
     short = record.task.short_run
     bad = [one for one in record.checks if not one.ok]
-    checks = "; ".join(f"{one.name} {'ok' if one.ok else 'NOT ok'} ({one.got})" for one in record.checks)
-    message = f"{_what(store, record)}{_UNTOUCHED} Checks: {checks}."
+    message = f"{_what(store, record)}{_UNTOUCHED} {_of_checks(store, record)}"
     if record.state is RestoreState.REMOVED:
         return Outcome(result=Result.DONE, message=f"{message} It was removed since.")
     if bad:
@@ -175,6 +174,14 @@ def _outcome(store: BackupStore, record: RestoreRecord) -> Outcome:
         )
     then = f"`cutover {short}` makes it live, `remove-copy {short}` removes it."
     return Outcome(result=Result.DONE, message=f"{message} {then}")
+
+
+def _of_checks(store: BackupStore, record: RestoreRecord) -> str:
+    """How many hold, and what those of the settings have found; of the others, what is wrong is said where it is."""
+    ours = {one.name for one in store.checks}
+    found = "; ".join(f"{one.name}: {one.got}" for one in record.checks if one.ok and one.name in ours)
+    hold = sum(one.ok for one in record.checks)
+    return f"{hold} of {len(record.checks)} checks hold{f' ({found})' if found else ''}."
 
 
 def _what(store: BackupStore, record: RestoreRecord) -> str:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from bot.backups import places, reports, restore_points
 from bot.backups.estimates import Estimate, estimate, spell_estimate
 from bot.backups.plain_names import made_plain
+from bot.backups.plan_texts import as_sentence, with_run
 from bot.backups.preconditions import of_engine
 from bot.backups.restore_points import PointRequest, ResolvedPoint, spell_exactly
 from bot.backups.waiting import spell_bytes
@@ -121,7 +122,7 @@ def plan_of(found: RestorePlanFacts, tools: Tools) -> Plan:
 def _effect(found: RestorePlanFacts) -> Iterator[str]:
     preview, store = found.preview, found.store
     size = f", {spell_bytes(preview.size_bytes)}" if preview.size_bytes is not None else ""
-    copy = preview.copy_name.replace("{run}", "<run>")
+    copy = with_run(preview.copy_name)
     yield f"{store.name} is restored from {preview.backup_id} ({store.engine.title}{size}) beside the live one: {copy}."
     if preview.data_at is None:
         yield "LOST in the copy: whatever is not in the archived log when the restore begins."
@@ -130,8 +131,8 @@ def _effect(found: RestorePlanFacts) -> Iterator[str]:
         yield f"LOST in the copy: everything written after {spell_exactly(preview.data_at)}.{log}"
     yield from found.chosen.notes
     if preview.not_restored:
-        yield f"Not restored: {spell_list(preview.not_restored, 'and')}."
-    yield from preview.effect
+        yield f"Not restored: {'; '.join(preview.not_restored)}."
+    yield from map(as_sentence, preview.effect)
     expires = found.expires_at
     if expires is not None:
         yield f"What it is restored from is deleted by its own system at {spell_exactly(expires)}."

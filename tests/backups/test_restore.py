@@ -55,8 +55,8 @@ def test_a_restore_is_made_beside_the_live_data_and_checked(bh: BackupHouse) -> 
     short, took = run.id[:8], spell_duration(timedelta(seconds=round(row.restore_time.total_seconds())))
     assert run.message == (
         f"prod/orders-db is restored into database orders_restore_{short}, with the data of 2026-11-23 02:00 UTC "
-        f"(restored in {took} and checked after {took}; the promised RTO is 4 h). The live data is as it was. Checks: "
-        f"rows ok (50); orders ok (50). `cutover {short}` makes it live, `remove-copy {short}` removes it."
+        f"(restored in {took} and checked after {took}; the promised RTO is 4 h). The live data is as it was. 2 of 2 "
+        f"checks hold (orders: 50). `cutover {short}` makes it live, `remove-copy {short}` removes it."
     )
 
 
@@ -69,7 +69,7 @@ def test_the_plan_says_everything_and_needs_a_second_person_who_types_the_name(b
     assert lines[1:] == [
         "prod/orders-db is restored from b1 (Fake, 10.0 GB) beside the live one: database orders_restore_<run>.",
         "LOST in the copy: everything written after 2026-11-23 02:00 UTC.",
-        "Not restored: roles and their passwords and replicas.",
+        "Not restored: roles and their passwords; replicas.",
         "A database beside the live one is made.",
         "Checked afterwards: by Fake and orders.",
         "No undo is needed: `cutover <run>` makes the copy live, `remove-copy <run>` removes it.",

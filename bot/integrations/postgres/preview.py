@@ -72,7 +72,7 @@ def preview_restore(parts: PreviewParts, archive: Archive, backup: Backup, *, dr
         backup_id=backup.id,
         data_at=backup.data_at,
         copy_name=f"database {name} on {parts.target.name}",
-        effect=tuple(_effect(parts, archive, header, owners=owners)),
+        effect=tuple(_effect(header, owners=owners)),
         preconditions={"archive": archive.identity, "server": identifier, "owners": str(owners)},
         not_restored=(*_losses(needs, missing, owners=owners, drill=drill), *_USUAL_LOSSES),
         moving=live.said,
@@ -119,11 +119,10 @@ def _missing(target: PostgresConnection, needs: ArchiveNeeds) -> _Missing:
     return _Missing(roles=sorted(needs.roles - roles), tablespaces=sorted(needs.tablespaces - spaces))
 
 
-def _effect(parts: PreviewParts, archive: Archive, header: ArchiveHeader, *, owners: bool) -> Iterator[str]:
-    yield f"a new database is made on {parts.target.name}, and the archive {archive.name} restored into it"
-    yield f"nothing is written to {parts.database}"
-    kept = "with its owners and rights" if owners else "owned by the bot's user, without the rights of others"
-    yield f"it was made by pg_dump {header.dump_version.partition(' ')[0]} ({header.format}), and is restored {kept}"
+def _effect(header: ArchiveHeader, *, owners: bool) -> Iterator[str]:
+    kept = "has its owners and rights" if owners else "is owned by the bot's user, without the rights of others"
+    yield f"The copy {kept}"
+    yield f"The archive was made by pg_dump {header.dump_version.partition(' ')[0]} ({header.format})"
 
 
 def _losses(needs: ArchiveNeeds, missing: _Missing, *, owners: bool, drill: bool) -> Iterator[str]:

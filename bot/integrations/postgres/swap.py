@@ -105,10 +105,9 @@ class Swap:
             live=self._database,
             old_name=old,
             effect=(
-                f"{self._database} lets nobody in, and its sessions are ended: clients see errors until the end",
-                f"it is renamed to {old} and stays closed; {copy.name} is renamed to {self._database} and opened",
-                "its owner, its rights and its settings (ALTER DATABASE ... SET) are taken over from the live one",
-                "clients behind PgBouncer: PAUSE before, then RECONNECT and RESUME, or they keep dead connections",
+                f"Sessions of {self._database} are ended, and clients see errors until {copy.name} has its name",
+                "Its owner, its rights and its settings (ALTER DATABASE ... SET) are taken over from the live one",
+                "Clients behind PgBouncer: PAUSE before, then RECONNECT and RESUME, or they keep dead connections",
                 *([f"replication slots stay with the old one: {slots}"] if slots else []),
             ),
             preconditions={"live": str(live.oid), "copy": str(copy.oid)},
