@@ -41,6 +41,7 @@ class UnkindRds:
         self.snapshot_ends = "available"
         self.earliest: datetime | None = None
         self.latest: datetime | None = None
+        self.retained: list[tuple[str, datetime, datetime]] = []  #: kept of deleted ones: resource id, window
         self.key_state = "Enabled"
         self.offered = True
         self.quotas = {"DBInstances": (3, 40), "DBClusters": (1, 40), "AllocatedStorage": (1000, 100_000)}
@@ -166,14 +167,25 @@ class UnkindRds:
         return None
 
     def _window(self, of: str) -> Callable[[Mapping[str, Any]], Answer]:
-        def answer(_: Mapping[str, Any]) -> Answer:
-            if self.earliest is None or self.latest is None:
-                return _xml(f"Describe{of}AutomatedBackups", f"<{of}AutomatedBackups/>")
-            window = f"<EarliestTime>{_iso(self.earliest)}</EarliestTime><LatestTime>{_iso(self.latest)}</LatestTime>"
-            arn = "arn:aws:rds:eu-west-1:123456789012:auto-backup:ab-1"
-            told = f"<RestoreWindow>{window}</RestoreWindow><{of}AutomatedBackupsArn>{arn}</{of}AutomatedBackupsArn>"
-            one = f"<{of}AutomatedBackup>{told}</{of}AutomatedBackup>"
-            return _xml(f"Describe{of}AutomatedBackups", f"<{of}AutomatedBackups>{one}</{of}AutomatedBackups>")
+        """Those of the database that has the name now, or had it; after those of earlier ones, which were kept."""
+        id_key = "DbiResourceId" if of == "DBInstance" else "DbClusterResourceId"
+
+        def answer(told: Mapping[str, Any]) -> Answer:
+            live = self._world.databases.get(told.get(f"{of}Identifier")) or self._world.clusters.get(
+                told.get(f"{of}Identifier")
+            )
+            ours = str(getattr(live, "db_cluster_resource_id", None) or getattr(live, "dbi_resource_id", "db-GONE"))
+            known = [*self.retained]
+            if self.earliest is not None and self.latest is not None:
+                known.append((ours, self.earliest, self.latest))
+            each = "".join(
+                f"<{of}AutomatedBackup><{id_key}>{one}</{id_key}>"
+                f"<RestoreWindow><EarliestTime>{_iso(earliest)}</EarliestTime><LatestTime>{_iso(latest)}</LatestTime>"
+                f"</RestoreWindow><{of}AutomatedBackupsArn>arn:aws:rds:eu-west-1:123456789012:auto-backup:{one}"
+                f"</{of}AutomatedBackupsArn></{of}AutomatedBackup>"
+                for one, earliest, latest in known
+            )
+            return _xml(f"Describe{of}AutomatedBackups", f"<{of}AutomatedBackups>{each}</{of}AutomatedBackups>")
 
         return answer
 

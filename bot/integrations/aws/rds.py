@@ -228,7 +228,7 @@ class RdsEngine(CutsOver):
                 raise Conflict(f"{task.point.backup_id} cannot be restored from any more: {why}. Nothing was done.")
             self._kind.restore_snapshot(snapshot.name, target, parameters)
             return
-        automated = self._kind.automated(self._name)
+        automated = self._kind.automated(self._name, live)
         window = window_of(live, automated)
         if window is None:
             raise Conflict(f"{self._name} has no automated backups any more. Nothing was done.")

@@ -16,7 +16,7 @@ from bot.core.errors import Rejected
 from bot.integrations.aws.client import AwsRefused, AwsService
 from bot.integrations.aws.rds_database import AutomatedBackup, RdsDatabase, RdsSnapshot, as_tags, tags_of
 from bot.integrations.aws.rds_drill import DrillPlace
-from bot.integrations.aws.rds_instances import create_once, described, last_snapshot
+from bot.integrations.aws.rds_instances import all_described, automated_of, create_once, described, last_snapshot
 from bot.integrations.aws.rds_status import is_over
 
 
@@ -44,15 +44,11 @@ class RdsClusters:
         found = described(self._rds, "DBClusterSnapshotNotFound", operation, key, DBClusterSnapshotIdentifier=snapshot)
         return _snapshot(found) if found else None
 
-    def automated(self, name: str) -> AutomatedBackup | None:
+    def automated(self, name: str, live: RdsDatabase | None) -> AutomatedBackup | None:
         """Of a cluster, describe of the cluster itself tells the window; a deleted one is found by its backups."""
         operation, key = "DescribeDBClusterAutomatedBackups", "DBClusterAutomatedBackups"
-        found = described(self._rds, "DBClusterAutomatedBackupNotFound", operation, key, DBClusterIdentifier=name)
-        if not found:
-            return None
-        window = found.get("RestoreWindow") or {}
-        arn = str(found.get("DbClusterResourceId") or "")
-        return AutomatedBackup(arn=arn, earliest=window.get("EarliestTime"), latest=window.get("LatestTime"))
+        found = all_described(self._rds, "DBClusterAutomatedBackupNotFound", operation, key, DBClusterIdentifier=name)
+        return automated_of(found, "DbClusterResourceId", "DbClusterResourceId", live)
 
     def restore_snapshot(self, snapshot: str, target: str, parameters: Mapping[str, Any]) -> None:
         self._rds.write(

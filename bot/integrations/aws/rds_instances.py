@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceT
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -45,14 +45,11 @@ class RdsInstances:
         )
         return _snapshot(found) if found else None
 
-    def automated(self, name: str) -> AutomatedBackup | None:
+    def automated(self, name: str, live: RdsDatabase | None) -> AutomatedBackup | None:
         operation, key = "DescribeDBInstanceAutomatedBackups", "DBInstanceAutomatedBackups"
-        found = self._described("DBInstanceAutomatedBackupNotFound", operation, key, DBInstanceIdentifier=name)
-        if not found:
-            return None
-        window = found.get("RestoreWindow") or {}
-        arn = str(found.get("DBInstanceAutomatedBackupsArn") or "")
-        return AutomatedBackup(arn=arn, earliest=window.get("EarliestTime"), latest=window.get("LatestTime"))
+        absent = "DBInstanceAutomatedBackupNotFound"
+        found = all_described(self._rds, absent, operation, key, DBInstanceIdentifier=name)
+        return automated_of(found, "DbiResourceId", "DBInstanceAutomatedBackupsArn", live)
 
     def restore_snapshot(self, snapshot: str, target: str, parameters: Mapping[str, Any]) -> None:
         # Storage grows by itself on a restore to a point in time only.
@@ -175,6 +172,33 @@ def create_once(rds: AwsService, operation: str, exists: str, given: Mapping[str
     except AwsRefused as refused:
         if refused.reason != exists:
             raise
+
+
+def automated_of(
+    found: Sequence[Mapping[str, Any]], id_key: str, arn_key: str, live: RdsDatabase | None
+) -> AutomatedBackup | None:
+    """Those of the live one; where it is gone, the newest. A name has more than one: of databases that were deleted
+    with their automated backups kept, and had it before.
+    """
+    ends: dict[datetime, AutomatedBackup] = {}
+    for one in found:
+        window = one.get("RestoreWindow") or {}
+        latest = window.get("LatestTime")
+        if latest and (live is None or one.get(id_key) == live.resource_id):
+            ends[latest] = AutomatedBackup(
+                arn=str(one.get(arn_key) or ""), earliest=window.get("EarliestTime"), latest=latest
+            )
+    return ends[max(ends)] if ends else None
+
+
+def all_described(rds: AwsService, absent: str, operation: str, key: str, **named: str) -> Sequence[Mapping[str, Any]]:
+    """Those that are named; none where AWS answers that there is none, and only then."""
+    try:
+        return [dict(one) for page in rds.pages(operation, **named) for one in page[key]]
+    except AwsRefused as refused:
+        if refused.reason.removesuffix("Fault") == absent:
+            return ()
+        raise
 
 
 def described(rds: AwsService, absent: str, operation: str, key: str, **named: str) -> Mapping[str, Any] | None:

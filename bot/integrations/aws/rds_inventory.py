@@ -40,7 +40,7 @@ class RdsFindings:
     versions: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def inventory(self, name: str, live: RdsDatabase | None, *, network_set: bool) -> Inventory:
-        automated = self.kind.automated(name)
+        automated = self.kind.automated(name, live)
         window = window_of(live, automated)
         blockers = tuple(self._blockers(name, live, automated, network_set=network_set))
         backups = [self._judged(one, live) for one in self.kind.snapshots(name)]

@@ -178,6 +178,37 @@ def test_logs_that_are_not_stored_any_more_are_a_gap(build: Build, rds: UnkindRd
     assert found.continuity.gap == "no log was stored for 47 min, and orders is storage-full"
 
 
+def test_what_is_kept_of_a_deleted_database_of_that_name_is_not_the_live_ones(
+    build: Build, rds: UnkindRds, clock: VirtualClock
+) -> None:
+    rds.retained = [("db-BEFORE", clock.at - timedelta(days=40), clock.at - timedelta(days=30))]
+
+    found = build().inventory()
+
+    assert found.window is not None
+    assert (found.window.earliest, found.window.latest) == (rds.earliest, rds.latest)
+
+
+def test_of_a_database_that_is_gone_the_newest_of_what_is_kept_is_restored(
+    build: Build, rds: UnkindRds, admin: Admin, aws: FakeAws, clock: VirtualClock
+) -> None:
+    rds.retained = [
+        ("db-BEFORE", clock.at - timedelta(days=40), clock.at - timedelta(days=30)),
+        ("db-LIVE", clock.at - timedelta(days=7), clock.at - timedelta(minutes=30)),
+    ]
+    rds.earliest = rds.latest = None
+    admin.rds.modify_db_instance(DBInstanceIdentifier="orders", DeletionProtection=False)
+    admin.rds.delete_db_instance(DBInstanceIdentifier="orders", SkipFinalSnapshot=True, DeleteAutomatedBackups=False)
+    engine = build(subnet_group="private")
+    aws.replace("rds", "RestoreDBInstanceToPointInTime", error("rds", "InvalidRestoreFault", "not made here"))
+
+    with pytest.raises(Rejected, match="not made here"):
+        engine.begin(task_of(engine.preview(LATEST, drill=False), LATEST))
+
+    asked = aws.parameters("rds", "RestoreDBInstanceToPointInTime")
+    assert asked["SourceDBInstanceAutomatedBackupsArn"].endswith(":auto-backup:db-LIVE")
+
+
 def test_without_the_right_to_describe_nothing_is_known(build: Build, aws: FakeAws) -> None:
     aws.deny("rds", "DescribeDBInstances")
 
