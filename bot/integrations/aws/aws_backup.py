@@ -181,7 +181,7 @@ class AwsBackupEngine:
             return status
         place = self._place if task.drill else None
         if self._kind.word == "cluster" and (waits := self._kind.complete(copy, self._kind.find(self._name), place)):
-            return CopyStatus(state=CopyState.RUNNING, phase="waiting for an instance", message=waits)
+            return waits
         at = datetime.fromisoformat(task.facts["data_at"])
         return CopyStatus(state=CopyState.RESTORED, message=status.message, data_at=at)
 

@@ -151,7 +151,7 @@ class RdsEngine(CutsOver):
         if status.state is CopyState.RESTORED:
             live = self._kind.find(self._name)
             if waits := self._kind.complete(copy, live, self._place if task.drill else None):
-                return CopyStatus(state=CopyState.RUNNING, phase="waiting for an instance", message=waits)
+                return waits
             return CopyStatus(state=CopyState.RESTORED, message=status.message, data_at=_data_at(task))
         return status
 

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from bot.core.backup import CopyState, CopyStatus
 from bot.core.errors import Rejected
 from bot.integrations.aws.client import AwsRefused, AwsService
 from bot.integrations.aws.rds_database import AutomatedBackup, RdsDatabase, RdsSnapshot, as_tags, tags_of
 from bot.integrations.aws.rds_drill import DrillPlace
 from bot.integrations.aws.rds_instances import all_described, automated_of, create_once, described, last_snapshot
-from bot.integrations.aws.rds_status import is_over
+from bot.integrations.aws.rds_status import is_over, status_of
 
 
 class RdsClusters:
@@ -81,6 +82,11 @@ class RdsClusters:
             raise Rejected(
                 f"{live.name} is a Multi-AZ cluster of {live.engine}, and only Aurora's are restored. Nothing was done."
             )
+        if not ((drill and drill.instance_class) or self._writer(live)):
+            raise Rejected(
+                f"{live.name} has no instance now, so nobody knows of which class that of the copy should be. Nothing "
+                "was done. Add an instance to the live cluster, or for a drill set instance_class of the store."
+            )
         group = str(raw.get("DBClusterParameterGroup") or "")
         given: dict[str, Any] = {
             "Engine": live.engine,
@@ -115,21 +121,32 @@ class RdsClusters:
             f"Restore it by hand into {place.subnet_group or 'its subnet group'}."
         )
 
-    def complete(self, copy: RdsDatabase, live: RdsDatabase | None, drill: DrillPlace | None) -> str:
-        """Ask for the instance of a cluster that is available and has none. Returns what is still waited for; "" if its
-        instance is available. Asked for again, the name makes it the same one.
+    def complete(self, copy: RdsDatabase, live: RdsDatabase | None, drill: DrillPlace | None) -> CopyStatus | None:
+        """Ask for the instance of a cluster that is available and has none. Returns how that one stands; None once one
+        is available. Asked for again, the name makes it the same one. After a cutover the cluster has another name and
+        the same instance: so its members are looked at, and not the name.
         """
-        name = f"{copy.name}-1"
-        found = described(
-            self._rds, "DBInstanceNotFound", "DescribeDBInstances", "DBInstances", DBInstanceIdentifier=name
-        )
-        if found is None:
+        members = [one["DBInstanceIdentifier"] for one in copy.raw.get("DBClusterMembers") or ()]
+        name = members[0] if members else f"{copy.name}-1"
+        shown = [one for one in (self._instance(member) for member in members or [name]) if one is not None]
+        statuses = [str(one.get("DBInstanceStatus") or "") for one in shown]
+        if not members and any(one.get("DBClusterIdentifier") != copy.name for one in shown):
+            return CopyStatus(
+                state=CopyState.FAILED, message=f"{copy.name} has no instance, and {name} is one of another database."
+            )
+        if "available" in statuses:
+            return None
+        if statuses and all(is_over(one) for one in statuses):
+            why = status_of(statuses[0], name).message
+            return CopyStatus(state=CopyState.FAILED, message=f"The instance of {copy.name} cannot be read: {why}")
+        if not shown:
             self._add_instance(name, copy, live, drill)
-            return f"its instance {name} was asked for"
-        status = str(found.get("DBInstanceStatus") or "")
-        if is_over(status):
-            raise Rejected(f"{name}, the instance of {copy.name}, is {status}.", code="failed")
-        return "" if status == "available" else f"its instance {name} is {status}"
+        told = f"its instance {name} is {statuses[0]}" if statuses else f"its instance {name} was asked for"
+        return CopyStatus(state=CopyState.RUNNING, phase="waiting for an instance", message=told)
+
+    def _instance(self, name: str) -> Mapping[str, Any] | None:
+        operation = "DescribeDBInstances"
+        return described(self._rds, "DBInstanceNotFound", operation, "DBInstances", DBInstanceIdentifier=name)
 
     def _add_instance(self, name: str, copy: RdsDatabase, live: RdsDatabase | None, drill: DrillPlace | None) -> None:
         writer = self._writer(live) if live else {}
@@ -159,10 +176,7 @@ class RdsClusters:
     def _writer(self, live: RdsDatabase) -> Mapping[str, Any]:
         members = live.raw.get("DBClusterMembers") or ()
         name = next((one["DBInstanceIdentifier"] for one in members if one.get("IsClusterWriter")), "")
-        if not name:
-            return {}
-        operation = "DescribeDBInstances"
-        return described(self._rds, "DBInstanceNotFound", operation, "DBInstances", DBInstanceIdentifier=name) or {}
+        return (self._instance(name) or {}) if name else {}
 
     def rename(self, name: str, new: str) -> None:
         self._rds.write("ModifyDBCluster", DBClusterIdentifier=name, NewDBClusterIdentifier=new, ApplyImmediately=True)
@@ -175,9 +189,7 @@ class RdsClusters:
         found = self.find(name)
         for one in (found.raw.get("DBClusterMembers") or ()) if found else ():
             member = one["DBInstanceIdentifier"]
-            shown = described(
-                self._rds, "DBInstanceNotFound", "DescribeDBInstances", "DBInstances", DBInstanceIdentifier=member
-            )
+            shown = self._instance(member)
             if shown and shown.get("DBInstanceStatus") != "deleting":
                 self._rds.write("DeleteDBInstance", DBInstanceIdentifier=member, SkipFinalSnapshot=True)
         self._rds.write("DeleteDBCluster", DBClusterIdentifier=name, **last_snapshot(final_snapshot))

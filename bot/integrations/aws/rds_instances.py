@@ -117,9 +117,8 @@ class RdsInstances:
         }
         return {key: value for key, value in given.items() if value not in (None, [])}
 
-    def complete(self, copy: RdsDatabase, live: RdsDatabase | None, drill: DrillPlace | None) -> str:  # noqa: ARG002
+    def complete(self, copy: RdsDatabase, live: RdsDatabase | None, drill: DrillPlace | None) -> None:
         """What an instance still lacks once it is there: nothing."""
-        return ""
 
     def rename(self, name: str, new: str) -> None:
         self._rds.write(

@@ -123,8 +123,40 @@ def test_an_instance_that_cannot_be_had_fails_the_copy(build: Build, rds: Unkind
     engine.look(task)
     rds.set_status(f"{COPY}-1", "insufficient-capacity")
 
-    with pytest.raises(Rejected, match=f"{COPY}-1, the instance of {COPY}, is insufficient-capacity"):
-        engine.look(task)
+    found = engine.look(task)
+    assert found.state is CopyState.FAILED
+    assert found.message.startswith(
+        f"The instance of {COPY} cannot be read: {COPY}-1 is insufficient-capacity: AWS has no capacity"
+    )
+
+
+def test_a_live_cluster_without_an_instance_is_refused_in_the_plan_and_not_after_hours(
+    build: Build, admin: Admin
+) -> None:
+    """As one that is stopped for cost, or was made by a restore that nobody ended."""
+    for name in ("shop-writer", "shop-reader"):
+        admin.rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+    with pytest.raises(Rejected, match=r"shop has no instance now.* Nothing was done"):
+        build().preview(LATEST, drill=False)
+    assert build(instance_class="db.t4g.medium").preview(LATEST, drill=True).effect
+
+
+def test_an_instance_of_that_name_in_another_cluster_is_not_the_copys(
+    build: Build, rds: UnkindRds, admin: Admin, clock: VirtualClock
+) -> None:
+    rds.not_shown = 0
+    engine = build()
+    task = begun(engine)
+    admin.rds.create_db_instance(
+        DBInstanceIdentifier=f"{COPY}-1", DBClusterIdentifier="shop", Engine="aurora-postgresql",
+        DBInstanceClass="db.serverless",
+    )  # fmt: skip
+    clock.pause(timedelta(hours=1))
+
+    found = engine.look(task)
+
+    assert found.message == f"{COPY} has no instance, and {COPY}-1 is one of another database."
 
 
 def test_a_copy_goes_with_its_instance(build: Build, rds: UnkindRds, clock: VirtualClock) -> None:
@@ -147,6 +179,9 @@ def test_clusters_are_swapped_by_renaming_too(build: Build, rds: UnkindRds, cloc
     engine.cut_over(task, SWAP, lambda _: None)
     assert rds.clusters["shop-old-c0ffee00"].db_cluster_resource_id == old
     assert engine.look_cutover(task, SWAP).state is CutoverState.NEW
+    clock.pause(timedelta(hours=1))
+    assert engine.look(task).state is CopyState.RESTORED
+    assert set(rds.instances) == {"shop-writer", "shop-reader", f"{COPY}-1"}, "no instance is added to what is live"
 
     engine.undo_cutover(task, SWAP, lambda _: None)
     assert rds.clusters["shop"].db_cluster_resource_id == old
