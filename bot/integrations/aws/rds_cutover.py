@@ -27,6 +27,8 @@ from bot.integrations.aws.rds_inventory import RdsKind
 from bot.integrations.aws.rds_status import is_over, status_of
 
 _POLL = timedelta(seconds=10)
+#: AWS takes identifiers of 63 characters, and refuses a longer one only when it is asked to rename.
+_KEPT_OF_NAME = 63 - len("-old-01234567")
 _RENAMED_WITHIN = timedelta(minutes=45)
 _SAVED_WITHIN = timedelta(hours=6)
 #: While a database is renamed, it is shown neither by its old name nor by its new one.
@@ -61,12 +63,12 @@ class RdsCutover:
             raise Rejected(f"The copy of run {task.short_run} is the live {self._name} already. Nothing was done.")
         if pair.old is None or pair.old.name != self._name:
             raise Conflict(f"{self._name} is not the database that the copy was restored from. Nothing was done.")
-        connected = self._sessions(pair.old)
+        connected, old_name = self._sessions(pair.old), self._old_name("{run}")
         return CutoverPreview(
             live=self._name,
-            old_name=f"{self._name}-old-{{run}}",
+            old_name=old_name,
             effect=(
-                f"renames {self._name} to {self._name}-old-{{run}}, and then {copy.name} to {self._name}; both restart",
+                f"renames {self._name} to {old_name}, and then {copy.name} to {self._name}; both restart",
                 "the endpoint stays the same and leads to the copy; pools of connections have to connect anew",
                 "what is written after the safety snapshot stays in the old one; stop the writers, the bot does not",
                 "Terraform, ACK and others that know the databases by resource id see another one under the old name",
@@ -150,7 +152,10 @@ class RdsCutover:
         self._kind.delete(old_name, final_snapshot=f"{self._name}-final-{cutover_run[:8]}")
 
     def old_name(self, cutover_run: str) -> str:
-        return f"{self._name}-old-{cutover_run[:8]}"
+        return self._old_name(cutover_run[:8])
+
+    def _old_name(self, short: str) -> str:
+        return f"{self._name[:_KEPT_OF_NAME].rstrip('-')}-old-{short}"
 
     def _restored(self, pair: RdsPair) -> RdsDatabase:
         if pair.copy is None:

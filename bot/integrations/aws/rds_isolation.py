@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Any
 
 from bot.core.errors import Rejected
@@ -15,6 +16,8 @@ from bot.integrations.aws.client import AwsService
 from bot.integrations.aws.rds_database import RdsDatabase
 
 _CONNECT_S = 5.0
+#: Addresses in a range that may be the bot's own, by the version of IP: a subnet's. A wider one has production in it.
+_FEW = {4: 2**8, 6: 2**64}
 
 
 def leak_of(copy: RdsDatabase, live: RdsDatabase | None, wanted: tuple[str, ...], ec2: AwsService) -> str:
@@ -37,9 +40,10 @@ def leak_of(copy: RdsDatabase, live: RdsDatabase | None, wanted: tuple[str, ...]
                 return (
                     f"the security group {group['GroupId']} lets {copy.name} connect outwards; remove its egress rules"
                 )
-            if world := [rule for rule in group.get("IpPermissions") or () if _is_open(rule, used)]:
-                port = world[0].get("FromPort", "any")
-                return f"the security group {group['GroupId']} lets production or everybody in at port {port}"
+            for rule in group.get("IpPermissions") or ():
+                if who := _who_is_let_in(rule, used):
+                    port = rule.get("FromPort", "any")
+                    return f"the security group {group['GroupId']} lets {who} in at port {port}"
     return ""
 
 
@@ -67,10 +71,15 @@ def refuse_without_groups(groups: tuple[str, ...], live: RdsDatabase | None) -> 
         )
 
 
-def _is_open(rule: Mapping[str, Any], used: set[str]) -> bool:
-    ranges = [
-        one.get("CidrIp") or one.get("CidrIpv6") for one in (*rule.get("IpRanges", ()), *rule.get("Ipv6Ranges", ()))
-    ]
-    return bool({"0.0.0.0/0", "::/0"} & set(ranges)) or any(
-        pair.get("GroupId") in used for pair in rule.get("UserIdGroupPairs", ())
-    )
+def _who_is_let_in(rule: Mapping[str, Any], used: set[str]) -> str:
+    """Whom, beside some few addresses or a group of the bot's; "" for nobody."""
+    for one in (*rule.get("IpRanges", ()), *rule.get("Ipv6Ranges", ())):
+        network = ip_network(one.get("CidrIp") or one.get("CidrIpv6"), strict=False)
+        if network.num_addresses > _FEW[network.version]:
+            return "everybody" if network.prefixlen == 0 else f"all of {network}"
+    for prefixes in rule.get("PrefixListIds", ()):
+        return f"the prefix list {prefixes.get('PrefixListId')}, whatever is in it,"
+    for pair in rule.get("UserIdGroupPairs", ()):
+        if pair.get("GroupId") in used:
+            return "the live database's own group, and so production,"
+    return ""

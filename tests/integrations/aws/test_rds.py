@@ -25,6 +25,7 @@ from bot.core.backup import (
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.integrations.aws.rds import RdsEngine
 from bot.integrations.aws.rds_inventory import POINT_IN_TIME
+from bot.integrations.aws.rds_isolation import _who_is_let_in
 from bot.integrations.aws.rds_status import status_of
 from bot.integrations.aws.settings import RdsSettings
 from tests.fakes.aws import FakeAws, error
@@ -533,11 +534,27 @@ def test_a_way_out_or_in_is_a_leak(
     assert engine.isolation_leak(task) == ""
 
     admin.ec2.authorize_security_group_ingress(GroupId=drills, IpPermissions=production)
-    assert "lets production or everybody in at port 6432" in engine.isolation_leak(task)
+    assert "lets the live database's own group, and so production, in at port 6432" in engine.isolation_leak(task)
     admin.ec2.revoke_security_group_ingress(GroupId=drills, IpPermissions=production)
 
     rds.instances["orders-drill-5f0e3d7a"].publicly_accessible = True
     assert engine.isolation_leak(task) == "orders-drill-5f0e3d7a has a public address"
+
+
+@pytest.mark.parametrize(
+    ("told", "who"),
+    [
+        ({"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}, "everybody"),
+        ({"IpRanges": [{"CidrIp": "0.0.0.0/1"}]}, "all of 0.0.0.0/1"),
+        ({"IpRanges": [{"CidrIp": "10.0.7.4/32"}, {"CidrIp": "10.0.0.0/16"}]}, "all of 10.0.0.0/16"),
+        ({"Ipv6Ranges": [{"CidrIpv6": "2a05:d018::/56"}]}, "all of 2a05:d018::/56"),
+        ({"PrefixListIds": [{"PrefixListId": "pl-1"}]}, "the prefix list pl-1, whatever is in it,"),
+        ({"UserIdGroupPairs": [{"GroupId": "sg-live"}]}, "the live database's own group, and so production,"),
+        ({"UserIdGroupPairs": [{"GroupId": "sg-bot"}], "IpRanges": [{"CidrIp": "10.0.7.0/24"}]}, ""),
+    ],
+)
+def test_a_rule_that_lets_in_more_than_the_bot_is_a_leak(told: dict[str, Any], who: str) -> None:
+    assert _who_is_let_in({"IpProtocol": "tcp", "FromPort": 5432} | told, {"sg-live"}) == who
 
 
 def test_a_connection_that_nobody_should_get_is_a_leak(

@@ -89,6 +89,18 @@ def test_both_are_renamed_after_a_snapshot_that_was_waited_for(
         engine.preview_cutover(place.task)
 
 
+def test_the_old_one_of_a_long_name_gets_one_that_aws_takes(aws: FakeAws, clock: VirtualClock) -> None:
+    name = f"orders{'-of-the-whole-company' * 2}-and-all-lands"
+    where = RdsSettings.model_validate({"instance": name, "region": REGION, "endpoint_url": aws.url})
+    engine = RdsEngine(where, EngineParts(store="orders", now=clock.now, pause=clock.pause))
+
+    old = engine._cutover.old_name(SWAP)
+
+    assert len(name) == 62
+    assert old == "orders-of-the-whole-company-of-the-whole-company-a-old-c0ffee00"
+    assert len(old) == 63
+
+
 def test_it_goes_on_where_a_crash_has_stopped_it(
     place: Place, rds: UnkindRds, aws: FakeAws, clock: VirtualClock
 ) -> None:
