@@ -45,6 +45,8 @@ from bot.integrations.aws.settings import AwsBackupSettings
 _COPY = re.compile(r".*-(restore|drill)-([0-9a-f]{32})")
 #: Jobs are looked for so far back.
 _JOBS_SINCE = timedelta(days=30)
+#: AWS's clock and the bot's, at most.
+_CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 class AwsBackupEngine:
@@ -65,6 +67,7 @@ class AwsBackupEngine:
             self._backup, AwsService(where, "kms", called=called), where.vault, where.resource
         )
         self._validator: RestoreTestingValidator | None = None
+        self._begun: dict[str, str] = {}  #: run -> the restore job that this process was answered
         self._place = DrillPlace(security_groups=where.security_groups, subnet_group=None, instance_class=None)
 
     def validate_drills(self, checks: Sequence[Check]) -> Sequence[Drill]:
@@ -96,7 +99,12 @@ class AwsBackupEngine:
             not_restored=tuple(self._kind.not_restored(live)) if live else (),
             size_bytes=backup.size_bytes,
             expires_at=backup.expires_at,
-            facts={"arn": arn, "data_at": backup.data_at.isoformat(), "resource_id": live.resource_id if live else ""},
+            facts={
+                "arn": arn,
+                "data_at": backup.data_at.isoformat(),
+                "resource_id": live.resource_id if live else "",
+                "asked_at": self._parts.now().isoformat(),
+            },
         )
 
     def begin(self, task: RestoreTask) -> None:
@@ -105,7 +113,7 @@ class AwsBackupEngine:
             return
         self._chosen(RestorePoint(backup_id=task.point.backup_id))
         arn = task.facts["arn"]
-        self._backup.write(
+        answer = self._backup.write(
             "StartRestoreJob",
             RecoveryPointArn=arn,
             Metadata=self._metadata(arn, self._copy_name(task), drill=task.drill),
@@ -114,12 +122,13 @@ class AwsBackupEngine:
             ResourceType="Aurora" if self._kind.word == "cluster" else "RDS",
             CopySourceTagsToRestoredResource=False,
         )
+        self._begun[task.run] = str(answer.get("RestoreJobId") or "")
 
     def look(self, task: RestoreTask) -> CopyStatus:
         copy = self._kind.find(self._copy_name(task))
         if copy is not None:
             return self._look_at(copy, task)
-        jobs = [one for one in self._jobs() if one["RecoveryPointArn"] == task.facts["arn"]]
+        jobs = list(self._jobs_of(task))
         ours = next((one for one in jobs if _created(one) == self._copy_name(task)), None)
         if ours is not None and ours["Status"] in ("FAILED", "ABORTED"):
             why = str(ours.get("StatusMessage") or "AWS gives no reason")
@@ -131,6 +140,10 @@ class AwsBackupEngine:
         if unnamed:
             why = str(unnamed[0].get("StatusMessage") or "AWS gives no reason")
             return CopyStatus(state=CopyState.FAILED, message=f"the restore job is {unnamed[0]['Status']}: {why}")
+        if self._begun.get(task.run):
+            return CopyStatus(
+                state=CopyState.WAITING, message="AWS Backup has taken the request, and shows no copy yet"
+            )
         return CopyStatus(state=CopyState.ABSENT)
 
     def verify(self, task: RestoreTask, checks: Sequence[Check], report: Report) -> Sequence[CheckResult]:
@@ -210,6 +223,18 @@ class AwsBackupEngine:
             if self._kind.word == "instance":
                 given |= {"PubliclyAccessible": "false", "MultiAZ": "false"}
         return given
+
+    def _jobs_of(self, task: RestoreTask) -> Iterator[Mapping[str, Any]]:
+        """Those that may be this run's. A job that made nothing has neither its name nor its token: so it is known by
+        the id that AWS has answered, and to another process by when it was asked for.
+        """
+        known, asked_at = self._begun.get(task.run), task.facts.get("asked_at")
+        since = datetime.fromisoformat(asked_at) - _CLOCKS_DIFFER if asked_at else None
+        for one in self._jobs():
+            if one["RecoveryPointArn"] != task.facts["arn"] or (known and one["RestoreJobId"] != known):
+                continue
+            if known or since is None or one["CreationDate"] >= since:
+                yield one
 
     def _jobs(self) -> Iterator[Mapping[str, Any]]:
         since = self._parts.now() - _JOBS_SINCE

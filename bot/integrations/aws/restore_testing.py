@@ -21,6 +21,12 @@ from bot.integrations.aws.settings import AwsBackupSettings
 
 _SINCE = timedelta(days=7)
 _MOST_SAID = 500
+#: By AWS's word for how a validation ended: the drill's result, and what is said of it where AWS's own message is not.
+_ENDED = {
+    "TIMED_OUT": (DrillResult.MISSED, "AWS got no result within the validation window"),
+    "SUCCESSFUL": (DrillResult.PASSED, ""),
+    "FAILED": (DrillResult.DAMAGED, ""),
+}
 _METHOD = "restore testing of AWS Backup"
 
 
@@ -38,6 +44,8 @@ class RestoreTestingValidator:
             RdsClusters(rds) if ":cluster:" in where.resource else RdsInstances(rds)
         )
         self._told: set[tuple[str, str]] = set()
+        #: By job, where AWS has not taken the result yet: what was found, and from when to when it was checked.
+        self._checked: dict[str, tuple[list[CheckResult], datetime, datetime]] = {}
 
     def tick(self, report: Callable[[str], None] = lambda _: None) -> Sequence[Drill]:
         """Validate what waits for it, and return a row for each job that has ended since the last call; after a restart
@@ -71,39 +79,44 @@ class RestoreTestingValidator:
             return self._drill(job, DrillResult.FAILED, f"the restore job is {status}: {said or 'no reason given'}")
         if status != "COMPLETED":
             return None
-        if validation == "TIMED_OUT":
-            return self._drill(job, DrillResult.MISSED, "AWS got no result within the validation window")
-        if validation == "SUCCESSFUL":
-            return self._drill(job, DrillResult.PASSED, said)
-        if validation == "FAILED":
-            return self._drill(job, DrillResult.DAMAGED, said)
+        if validation in _ENDED:
+            result, words = _ENDED[validation]
+            return self._drill(job, result, words or said)
+        if job.get("DeletionStatus") and job["RestoreJobId"] not in self._checked:
+            return self._drill(job, DrillResult.MISSED, "AWS has removed the copy before it was checked")
         return self._validate(job, report)
 
     def _validate(self, job: Mapping[str, Any], report: Callable[[str], None]) -> Drill | None:
-        begun = self._parts.now()
-        name = str(job.get("CreatedResourceArn") or "").rpartition(":")[2]
+        id_ = job["RestoreJobId"]
         try:
-            copy = self._kind.find(name) if name else None
-            if copy is None:
-                found = [CheckResult(name="the copy is there", expected="available", got="nothing", ok=False)]
-            else:
-                at = job.get("RecoveryPointCreationDate")
-                live = self._kind.find(self._where.resource.rpartition(":")[2])
-                found = verify_database(self._where.url, copy, live, self._checks, report, data_at=at)
+            if id_ not in self._checked:
+                begun = self._parts.now()
+                self._checked[id_] = (self._check(job, report), begun, self._parts.now())
+            found, begun, ended = self._checked[id_]
             bad = [one for one in found if not one.ok]
             said = f"{bad[0].name}: {bad[0].got}" if bad else f"{len(found)} checks passed"
             self._backup.write(
                 "PutRestoreValidationResult",
-                RestoreJobId=job["RestoreJobId"],
+                RestoreJobId=id_,
                 ValidationStatus="FAILED" if bad else "SUCCESSFUL",
                 ValidationStatusMessage=said[:_MOST_SAID],
             )
         except (Rejected, OutcomeUnknown) as error:
-            report(f"restore job {job['RestoreJobId']} was not validated: {error.message}")
-            return None  # The next tick sees whether it was.
+            report(f"restore job {id_} was not validated: {error.message}")
+            return None  # The next tick sees whether it was, and reads nothing twice.
+        del self._checked[id_]
         result = DrillResult.DAMAGED if bad else DrillResult.PASSED
-        self._told.add((job["RestoreJobId"], "FAILED" if bad else "SUCCESSFUL"))
-        return self._drill(job, result, said, checks=tuple(found), verified=(begun, self._parts.now()))
+        self._told.add((id_, "FAILED" if bad else "SUCCESSFUL"))
+        return self._drill(job, result, said, checks=tuple(found), verified=(begun, ended))
+
+    def _check(self, job: Mapping[str, Any], report: Callable[[str], None]) -> list[CheckResult]:
+        name = str(job.get("CreatedResourceArn") or "").rpartition(":")[2]
+        copy = self._kind.find(name) if name else None
+        if copy is None:
+            return [CheckResult(name="the copy is there", expected="available", got="nothing", ok=False)]
+        live = self._kind.find(self._where.resource.rpartition(":")[2])
+        at = job.get("RecoveryPointCreationDate")
+        return verify_database(self._where.url, copy, live, self._checks, report, data_at=at)
 
     def _drill(
         self,

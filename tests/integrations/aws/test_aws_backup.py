@@ -155,6 +155,26 @@ def test_a_job_that_fails_or_is_lost_is_told(
     assert len(backup.jobs) == 1
 
 
+def test_a_job_that_failed_before_is_not_taken_for_this_runs(
+    settings: Settings, parts: EngineParts, backup: UnkindBackup, clock: VirtualClock
+) -> None:
+    """Of the same recovery point, an hour ago; and the list does not show the new job yet."""
+    arn = backup.add_point("p1", LIVE, clock.at - timedelta(hours=3))
+    backup.jobs["old"] = {
+        "RestoreJobId": "old", "RecoveryPointArn": arn, "Status": "FAILED", "StatusMessage": "no capacity",
+        "CreationDate": clock.at.timestamp() - 3600, "SourceResourceArn": LIVE,
+    }  # fmt: skip
+    engine = AwsBackupEngine(settings(), parts)
+    task = begun(engine)
+    [new] = [one for one in backup.jobs if one != "old"]
+    hidden = backup.jobs.pop(new)
+
+    assert engine.look(task).state is CopyState.WAITING
+    assert AwsBackupEngine(settings(), parts).look(task).state is CopyState.ABSENT
+    backup.jobs[new] = hidden
+    assert AwsBackupEngine(settings(), parts).look(task).state is CopyState.WAITING
+
+
 def test_a_copy_is_removed_only_if_a_job_made_it(
     settings: Settings, parts: EngineParts, backup: UnkindBackup, admin: Admin, rds: UnkindRds
 ) -> None:
@@ -263,12 +283,28 @@ def test_a_result_that_aws_did_not_take_is_told_again_at_the_next_tick(
     _instance(admin, "awstest-1")
     backup.add_tested("j1", LIVE, "arn:aws:rds:eu-west-1:123456789012:db:awstest-1")
     aws.replace("backup", "PUT /restore-jobs/j1/validations", error("backup", "ThrottlingException", "", status=429))
+    read = aws.times("rds", "DescribeDBInstances")
     said: list[str] = []
     assert validator.tick(said.append) == []
     assert "was not validated" in said[-1]
+    once = aws.times("rds", "DescribeDBInstances") - read
 
     aws.forget("backup", "PUT /restore-jobs/j1/validations")
     assert [one.result for one in validator.tick()] == [DrillResult.PASSED]
+    assert aws.times("rds", "DescribeDBInstances") - read == once, "all of it is read once, whatever AWS answers"
+
+
+def test_a_copy_that_aws_removed_before_it_was_checked_is_a_drill_that_was_missed_and_not_damage(
+    validator: RestoreTestingValidator, backup: UnkindBackup
+) -> None:
+    """As after a night in which the bot was down, of a plan without a validation window."""
+    arn = "arn:aws:rds:eu-west-1:123456789012:db:awstest-1"
+    backup.add_tested("j1", LIVE, arn, ValidationStatus=None, DeletionStatus="SUCCESSFUL")
+
+    [drill] = validator.tick()
+
+    assert (drill.result, drill.message) == (DrillResult.MISSED, "AWS has removed the copy before it was checked")
+    assert drill.rto is None
 
 
 def test_the_engine_validates_what_its_testing_plan_restored_and_nothing_without_one(
