@@ -6,6 +6,7 @@ same each store has the commands of its own tools, in case it does not come back
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from bot.backups.disaster import DisasterStep, StoreInDisaster, describe_steps, 
 from bot.backups.plain_commands import plain_commands
 from bot.lib.text import spell_duration, spell_moment
 
+_MARKUP = re.compile(r"[<>\[\]`*\\]")
 _NO_SERVICE = "Stores without a service"
 
 
@@ -99,9 +101,13 @@ def _of_service(service: str, paper: DisasterPaper) -> Iterator[str]:
 
 
 def _listed(service: str, steps: Sequence[DisasterStep], now: datetime) -> Iterator[str]:
-    """As in a chat; the lines below a step are a list, or Markdown would join them."""
+    """As in a chat; the lines below a step are a list, or Markdown would join them. What is no ask tells of names that
+    others have given: it must not become a link, a tag or code.
+    """
+    asks = {f"   `{ask}`" for step in steps for ask in step.ask}
     for line in describe_steps(service, steps, now)[1:]:
-        yield f"   - {line.strip()}" if line.startswith(" ") else line
+        told = line.strip() if line in asks else _MARKUP.sub(r"\\\g<0>", line.strip())
+        yield f"   - {told}" if line.startswith(" ") else line
 
 
 def _commands(paper: DisasterPaper) -> Iterator[str]:

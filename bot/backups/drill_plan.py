@@ -8,6 +8,7 @@ from bot.backups.broken_engine import BrokenEngine
 from bot.backups.describe import spell_bytes
 from bot.backups.drill_schedule import same_instance
 from bot.backups.estimates import estimate, spell_estimate
+from bot.backups.plain_names import made_plain
 from bot.backups.reports import backups_of, store_of
 from bot.core.action import Tools
 from bot.core.backup import (
@@ -52,7 +53,7 @@ def plan(name: str, tools: Tools) -> Plan:
     store, engine = drilled(name, backups)
     refuse_busy(store, backups)
     drills = backups.records.list_drills(name, _RECENT)
-    inventory = engine.inventory()
+    inventory = made_plain(engine.inventory())
     backup = newest_usable(store, inventory, tools.now() + store.rto)
     preview = engine.preview(point_of(backup, inventory), drill=True)
     size = preview.size_bytes if preview.size_bytes is not None else backup.size_bytes

@@ -7,8 +7,10 @@ from datetime import datetime
 
 from bot.backups import judging
 from bot.backups.broken_engine import ask
+from bot.backups.plain_names import MOST_SAID, made_plain
 from bot.core.backup import BackupStore, StoreLook
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+from bot.lib.redact import shown
 
 
 def look_at(store: BackupStore, before: StoreLook | None, now: Callable[[], datetime]) -> StoreLook:
@@ -17,7 +19,7 @@ def look_at(store: BackupStore, before: StoreLook | None, now: Callable[[], date
     """
     began = now()
     try:
-        inventory = ask(store.engine.inventory)
+        inventory = made_plain(ask(store.engine.inventory))
         found = StoreLook(store=store.name, looked_at=now(), inventory=inventory, read_at=began)
         ask(lambda: judging.judge(store, found, (), now()))  # What cannot be judged would break every table with it.
     except (Rejected, Conflict, OutcomeUnknown) as trouble:
@@ -33,6 +35,6 @@ def failed(store: str, problem: str, before: StoreLook | None, now: datetime) ->
         looked_at=now,
         inventory=None if before is None else before.inventory,
         read_at=None if before is None else before.read_at,
-        problem=problem,
+        problem=shown(problem, MOST_SAID),
         problem_since=min(since or now, now),  # a clock that was ahead would keep it from alarming
     )

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from bot.backups import places, reports, restore_points
 from bot.backups.estimates import Estimate, estimate, spell_estimate
+from bot.backups.plain_names import made_plain
 from bot.backups.restore_points import PointRequest, ResolvedPoint, spell_exactly
 from bot.backups.waiting import spell_bytes
 from bot.core.action import Tools
@@ -86,7 +87,7 @@ def read(asked: RestoreRequest, tools: Tools) -> RestorePlanFacts:
     backups = reports.backups_of(tools)
     store = places.store_of(tools, asked.store)
     engine = places.restorer_of(store)
-    inventory = engine.inventory()
+    inventory = made_plain(engine.inventory())
     chosen = restore_points.resolve(asked.point, inventory, tools.now())
     found = RestorePlanFacts(
         store=store,
