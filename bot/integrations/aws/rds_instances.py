@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from bot.integrations.aws.client import AwsRefused, AwsService
@@ -22,7 +23,7 @@ _GP3_IOPS, _GP3_THROUGHPUT = 3000, 125
 
 class RdsInstances:
     word = "instance"
-    quota = "DBInstances"
+    quotas = MappingProxyType({"DBInstances": "instances"})
 
     def __init__(self, rds: AwsService) -> None:
         self._rds = rds
