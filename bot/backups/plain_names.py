@@ -28,12 +28,11 @@ def made_plain(found: Inventory) -> Inventory:
 
 
 def _plain(one: Backup) -> Backup:
-    said = {
-        "problem": shown(one.problem, MOST_SAID),
-        "damage": shown(one.damage, MOST_SAID),
-        "kind": shown(one.kind, _MOST_NAMED),
-    }
-    if one.id.isprintable():
-        return replace(one, **said)
-    said["problem"] = "its name has characters that nobody can see or type; rename it"
-    return replace(one, id=shown(one.id, _MOST_NAMED), **said)
+    typed = one.id.isprintable()
+    return replace(
+        one,
+        id=one.id if typed else shown(one.id, _MOST_NAMED),
+        problem=shown(one.problem, MOST_SAID) if typed else "its name has characters that nobody can type; rename it",
+        damage=shown(one.damage, MOST_SAID),
+        kind=shown(one.kind, _MOST_NAMED),
+    )

@@ -174,7 +174,7 @@ class UnkindRds:
             live = self._world.databases.get(told.get(f"{of}Identifier")) or self._world.clusters.get(
                 told.get(f"{of}Identifier")
             )
-            ours = getattr(live, "db_cluster_resource_id", None) or getattr(live, "dbi_resource_id", "db-GONE")
+            ours = str(getattr(live, "db_cluster_resource_id", None) or getattr(live, "dbi_resource_id", "db-GONE"))
             known = [*self.retained]
             if self.earliest is not None and self.latest is not None:
                 known.append((ours, self.earliest, self.latest))

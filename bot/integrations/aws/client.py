@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import boto3
@@ -159,8 +160,10 @@ class AwsService:
     def _session(self) -> boto3.Session:
         own = _core_session(self._access.profile)
         if self._access.role:
+            # In the region of the settings: without one STS is asked in us-east-1, whatever else is down there.
+            create = _core_session(self._access.profile).create_client
             fetcher = AssumeRoleCredentialFetcher(
-                client_creator=_core_session(self._access.profile).create_client,
+                client_creator=partial(create, region_name=self._access.region, config=_TIMEOUTS),
                 source_credentials=own.get_credentials(),
                 role_arn=self._access.role,
                 extra_args={"RoleSessionName": self._called},

@@ -58,6 +58,8 @@ _REMEDIES = {
     "InsufficientDBInstanceCapacity": "Use another instance_class or another zone, or try again in some hours.",
     "KMSKeyNotAccessibleFault": "Enable the KMS key, and allow the bot kms:CreateGrant on it.",
     "PointInTimeRestoreNotEnabled": "Set a backup retention period; until then restore from a snapshot.",
+    "DBClusterParameterGroupNotFound": "Make the cluster's parameter group again.",
+    "InsufficientStorageClusterCapacity": "Use another zone, or try again in some hours.",
     "DBParameterGroupNotFound": "Make the parameter group again.",
     "DBSubnetGroupNotFoundFault": "Make the subnet group again, or name another one.",
     "OptionGroupNotFoundFault": "Make the option group again.",
@@ -308,12 +310,13 @@ class RdsEngine(CutsOver):
             one["AccountQuotaName"]: (int(one["Used"]), int(one["Max"]))
             for one in self._rds.read("DescribeAccountAttributes")["AccountQuotas"]
         }
-        used, most = quotas.get(self._kind.quota, (0, 1))
-        if used >= most:
-            raise Rejected(
-                f"The account has {used} of at most {most} {self._kind.word}s of RDS in this region, so there is "
-                "no room for a copy. Nothing was done. Raise the quota, or remove one."
-            )
+        for quota, word in self._kind.quotas.items():
+            used, most = quotas.get(quota, (0, 1))
+            if used >= most:
+                raise Rejected(
+                    f"The account has {used} of at most {most} {word} of RDS in this region, so there is "
+                    "no room for a copy. Nothing was done. Raise the quota, or remove one."
+                )
         storage = quotas.get("AllocatedStorage")
         return None if storage is None else max(0, storage[1] - storage[0]) * GIB
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from bot.core.backup import CopyState, CopyStatus
@@ -23,7 +24,8 @@ from bot.integrations.aws.rds_status import is_over, status_of
 
 class RdsClusters:
     word = "cluster"
-    quota = "DBClusters"
+    #: A cluster without an instance, which AWS refuses hours later, is no copy.
+    quotas = MappingProxyType({"DBClusters": "clusters", "DBInstances": "instances"})
 
     def __init__(self, rds: AwsService) -> None:
         self._rds = rds

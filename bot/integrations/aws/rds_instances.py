@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from bot.integrations.aws.client import AwsRefused, AwsService
@@ -22,7 +23,7 @@ _GP3_IOPS, _GP3_THROUGHPUT = 3000, 125
 
 class RdsInstances:
     word = "instance"
-    quota = "DBInstances"
+    quotas = MappingProxyType({"DBInstances": "instances"})
 
     def __init__(self, rds: AwsService) -> None:
         self._rds = rds
@@ -179,15 +180,15 @@ def automated_of(
     """Those of the live one; where it is gone, the newest. A name has more than one: of databases that were deleted
     with their automated backups kept, and had it before.
     """
-    made = [
-        AutomatedBackup(
-            arn=str(one.get(arn_key) or ""), earliest=window.get("EarliestTime"), latest=window["LatestTime"]
-        )
-        for one in found
-        if (live is None or one.get(id_key) == live.resource_id)
-        and (window := one.get("RestoreWindow") or {}).get("LatestTime")
-    ]
-    return max(made, key=lambda one: one.latest, default=None)
+    ends: dict[datetime, AutomatedBackup] = {}
+    for one in found:
+        window = one.get("RestoreWindow") or {}
+        latest = window.get("LatestTime")
+        if latest and (live is None or one.get(id_key) == live.resource_id):
+            ends[latest] = AutomatedBackup(
+                arn=str(one.get(arn_key) or ""), earliest=window.get("EarliestTime"), latest=latest
+            )
+    return ends[max(ends)] if ends else None
 
 
 def all_described(rds: AwsService, absent: str, operation: str, key: str, **named: str) -> Sequence[Mapping[str, Any]]:

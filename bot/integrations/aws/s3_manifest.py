@@ -96,7 +96,7 @@ class Manifests:
         self._s3.write("PutObject", Bucket=self._bucket, Key=f"{_FOLDER}{name}.json", Body=body, **condition)
 
 
-class Checkpoint:
+class VersionsCheckpoint:
     """How far one process is with the work of a manifest. `held`: the manifest as it was last stored."""
 
     def __init__(self, manifests: Manifests, name: str, begun: RestoreManifest, parts: EngineParts) -> None:

@@ -41,7 +41,7 @@ from bot.integrations.aws.s3_bucket import (
     unreadable_sample,
     versioning_problem,
 )
-from bot.integrations.aws.s3_manifest import STALE, Checkpoint, Manifests, RestoreManifest
+from bot.integrations.aws.s3_manifest import STALE, Manifests, RestoreManifest, VersionsCheckpoint
 from bot.integrations.aws.s3_plan import ASKED_FOR, KeyChange, Step, VersionPlan, changes_at, entries_of
 from bot.integrations.aws.s3_verify import verify_copy
 from bot.integrations.aws.settings import S3VersionsSettings
@@ -292,7 +292,7 @@ class S3VersionsEngine:
     def _work(
         self, name: str, manifest: RestoreManifest, writer: VersionWriter, *, beside: bool, report: Report | None = None
     ) -> None:
-        checkpoint = Checkpoint(self._manifests, name, manifest, self._parts)
+        checkpoint = VersionsCheckpoint(self._manifests, name, manifest, self._parts)
 
         def done(key: str, keys: int, size: int) -> None:
             checkpoint.done(key, keys, size)

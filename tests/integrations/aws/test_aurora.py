@@ -142,6 +142,13 @@ def test_a_live_cluster_without_an_instance_is_refused_in_the_plan_and_not_after
     assert build(instance_class="db.t4g.medium").preview(LATEST, drill=True).effect
 
 
+def test_an_account_that_may_have_no_more_instances_has_no_room_for_a_cluster(build: Build, rds: UnkindRds) -> None:
+    rds.quotas["DBInstances"] = (40, 40)
+
+    with pytest.raises(Rejected, match="has 40 of at most 40 instances"):
+        build().preview(LATEST, drill=False)
+
+
 def test_an_instance_of_that_name_in_another_cluster_is_not_the_copys(
     build: Build, rds: UnkindRds, admin: Admin, clock: VirtualClock
 ) -> None:

@@ -682,3 +682,15 @@ def test_a_role_is_assumed_under_the_stores_name(build: Build, aws: FakeAws, mon
 
     asked = aws.parameters("sts", "AssumeRole")
     assert (asked["RoleArn"], asked["RoleSessionName"]) == ("arn:aws:iam::123456789012:role/restorer", "vakhta-orders")
+
+
+def test_a_role_is_assumed_in_the_region_of_the_settings(
+    build: Build, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = build(role="arn:aws:iam::123456789012:role/restorer")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", aws.url)
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+
+    assert engine.inventory().window is not None
+
+    assert aws.times("sts", "AssumeRole") >= 1
