@@ -271,6 +271,7 @@ class Velero:
         kind = "DataDownload" if self.how == "data movement" else "PodVolumeRestore"
         meta = {"name": f"{restore}-{name}", "namespace": HOME, "labels": {"velero.io/restore-name": restore}}
         target = {"targetVolume": {"namespace": namespace, "pvc": name}, "size": sizes[claim], "claim": claim}
+        target["sourceNamespace"] = claim.partition("/")[0]
         spec = target if kind == "DataDownload" else {"pod": {"namespace": namespace}, "volume": name, **target}
         fake.objects.create(
             kind_of(kind), {"metadata": meta, "spec": spec, "status": {"phase": "Accepted"}}, "velero-server"

@@ -8,6 +8,7 @@ The trap: a recovered instance is ready before the operator has restarted it for
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from bot.core.backup import DRILL_LABEL, OWNER_LABEL, Copy, CopyState, CopyStatus, RestoreTask
@@ -17,10 +18,23 @@ from bot.integrations.cloudnativepg import manifests
 from bot.integrations.cloudnativepg.inventory import judge, look_at_archive
 from bot.integrations.cloudnativepg.site import BACKUP, CLUSTER, CLUSTER_LABEL, CnpgSite
 from bot.integrations.kubernetes.isolation import JobRunner
-from bot.integrations.kubernetes.resources import CLAIM, EVENT, JOB, POLICY, created_at, labels_of, name_of, status_of
+from bot.integrations.kubernetes.resources import (
+    CLAIM,
+    EVENT,
+    JOB,
+    POD,
+    POLICY,
+    created_at,
+    labels_of,
+    name_of,
+    status_of,
+)
 
 HEALTHY = "Cluster in healthy state"
-_BROKEN = ("unrecoverable", "cannot proceed", "Unable to create", "unknown plugin")
+_BROKEN = ("unrecoverable", "cannot proceed", "Unable to create", "invalid image catalog", "architecture binary")
+#: The operator tries again by itself: a plug-in that is restarted is no end.
+_PASSES = "Cluster cannot proceed to reconciliation due to an error while interacting with plugins"
+_SILENT_AFTER = timedelta(minutes=10)
 
 
 def begin(site: CnpgSite, task: RestoreTask) -> None:
@@ -40,10 +54,10 @@ def begin(site: CnpgSite, task: RestoreTask) -> None:
         raise Conflict(f"backup {task.point.backup_id}: {problem}")
     try:
         _isolate(site, task)
+        _make(site, CLUSTER, manifests.cluster(task, site.where, live, backup, look.archive), task)
     except (Conflict, Rejected):
         _clear(site, task.run)
         raise
-    _make(site, CLUSTER, manifests.cluster(task, site.where, live, backup, look.archive), task)
 
 
 def leak(site: CnpgSite, task: RestoreTask) -> str:
@@ -69,19 +83,32 @@ def look(site: CnpgSite, task: RestoreTask) -> CopyStatus:
     phase = str(status.get("phase") or "")
     if failed := _failure(site, found):
         return CopyStatus(state=CopyState.FAILED, message=failed, phase=phase)
-    return _going(site, name, phase, status)
+    return _going(site, found, phase, status)
 
 
-def _going(site: CnpgSite, name: str, phase: str, status: Mapping[str, Any]) -> CopyStatus:
+def _going(site: CnpgSite, found: KubernetesObject, phase: str, status: Mapping[str, Any]) -> CopyStatus:
+    name = name_of(found)
     ready = {one["type"]: one.get("status") for one in status.get("conditions") or ()}.get("Ready")
     if phase == HEALTHY and ready == "True" and int(status.get("readyInstances") or 0) >= 1:
         return CopyStatus(state=CopyState.RESTORED, phase=phase)
     if not phase:
-        return CopyStatus(
-            state=CopyState.WAITING, message="the operator has not begun", phase="waiting for the operator"
-        )
-    told = [*_recoveries(site, name), *_pending(site, name)]
+        return CopyStatus(state=CopyState.WAITING, message=silence(site, found), phase="waiting for the operator")
+    reason = [str(status.get("phaseReason"))] if phase == _PASSES and status.get("phaseReason") else []
+    told = [*reason, *_recoveries(site, name), *_pending(site, name), *_held(site, name)]
     return CopyStatus(state=CopyState.RUNNING, message="; ".join(told), phase=phase)
+
+
+def silence(site: CnpgSite, found: KubernetesObject) -> str:
+    """About an object that the operator has given no status."""
+    created = created_at(found)
+    waited = site.now() - created if created else timedelta(0)
+    if waited < _SILENT_AFTER:
+        return "the operator has not begun"
+    minutes = int(waited.total_seconds() // 60)
+    return (
+        f"the operator has not begun for {minutes} min: check that its Deployment in namespace"
+        f" {site.where.operator_namespace} runs and watches namespace {site.where.namespace}"
+    )
 
 
 def list_copies(site: CnpgSite) -> Sequence[Copy]:
@@ -173,7 +200,7 @@ def _failure(site: CnpgSite, found: KubernetesObject) -> str:
     phase, reason = str(status.get("phase") or ""), str(status.get("phaseReason") or "")
     if found["metadata"].get("deletionTimestamp"):
         return f"Cluster {name} is being deleted"
-    if any(word.lower() in phase.lower() for word in _BROKEN):
+    if phase != _PASSES and any(word.lower() in phase.lower() for word in _BROKEN):
         return f"{phase}{f': {reason}' if reason else ''}"
     for job in site.find(JOB, f"{CLUSTER_LABEL}={name}"):
         failed = [one for one in status_of(job).get("conditions") or () if one.get("type") == "Failed"]
@@ -201,6 +228,20 @@ def _pending(site: CnpgSite, name: str) -> Iterator[str]:
             )
             last = f": {events[-1].get('message')}" if events else ""
             yield f"volume {name_of(claim)} is {status_of(claim).get('phase') or 'Pending'}{last}"
+
+
+def _held(site: CnpgSite, name: str) -> Iterator[str]:
+    """Pods that do not run: no node for them, or no image."""
+    for pod in site.find(POD, f"{CLUSTER_LABEL}={name}"):
+        status = status_of(pod)
+        for one in status.get("conditions") or ():
+            if one.get("type") == "PodScheduled" and one.get("status") == "False":
+                yield f"pod {name_of(pod)} has no node: {one.get('message') or one.get('reason')}"
+        for one in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+            waiting = (one.get("state") or {}).get("waiting") or {}
+            if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
+                said = f": {waiting['message']}" if waiting.get("message") else ""
+                yield f"pod {name_of(pod)} waits: {waiting['reason']}{said}"
 
 
 def _delete(site: CnpgSite, kind: ResourceKind, thing: KubernetesObject) -> None:

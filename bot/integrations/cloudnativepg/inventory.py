@@ -53,6 +53,7 @@ class ArchiveLook:
     archiving: bool
     since: datetime | None  #: since when it archives, or does not
     why_not: str
+    major: int  #: of the live server; 0: not known
 
 
 def read(site: CnpgSite) -> Inventory:
@@ -83,6 +84,8 @@ def look_at_archive(site: CnpgSite, live: KubernetesObject) -> ArchiveLook:
     archive = archive_of(live)
     conditions = {one["type"]: one for one in status_of(live).get("conditions") or ()}
     archiving = conditions.get("ContinuousArchiving") or {}
+    if silent := _nobody_archives(live, conditions):
+        archiving = silent
     store = site.get(STORE, archive.store) if archive is not None else None
     window = ((status_of(store).get("serverRecoveryWindow") or {}) if store else {}).get(
         archive.server if archive else ""
@@ -93,7 +96,20 @@ def look_at_archive(site: CnpgSite, live: KubernetesObject) -> ArchiveLook:
         archiving=archiving.get("status") == "True",
         since=moment(archiving.get("lastTransitionTime")),
         why_not=str(archiving.get("message") or "the operator has not said yet whether WAL is archived"),
+        major=int((status_of(live).get("pgDataImageInfo") or {}).get("majorVersion") or 0),
     )
+
+
+def _nobody_archives(live: KubernetesObject, conditions: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """ContinuousArchiving stays True while a cluster is hibernated or all its instances are fenced or down."""
+    hibernated = conditions.get("cnpg.io/hibernation") or {}
+    if hibernated.get("status") == "True":
+        return {"lastTransitionTime": hibernated.get("lastTransitionTime"), "message": "the cluster is hibernated"}
+    ready = conditions.get("Ready") or {}
+    if ready.get("status") == "False" and not status_of(live).get("readyInstances"):
+        message = f"no instance of the cluster is ready ({status_of(live).get('phase') or 'no phase'})"
+        return {"lastTransitionTime": ready.get("lastTransitionTime"), "message": message}
+    return None
 
 
 def judge(site: CnpgSite, thing: KubernetesObject, look: ArchiveLook) -> Backup:
@@ -123,6 +139,9 @@ def _problem(site: CnpgSite, thing: KubernetesObject, look: ArchiveLook) -> str:
         return f"{_WORDS.get(phase, f'its phase is {phase!r}')}{reason}"
     if look.archive is None:
         return "the cluster archives no WAL by the plug-in, without which it cannot be restored"
+    major = int(status.get("majorVersion") or 0)
+    if major and look.major and major != look.major:
+        return f"it is of PostgreSQL {major}, and the image of the live cluster is PostgreSQL {look.major}"
     if method_of(thing) == SNAPSHOTS:
         return "; ".join(_of_snapshots(site, status))
     return _of_the_store(status, look)

@@ -7,6 +7,7 @@ from typing import Any
 from bot.core.backup import OWNER_LABEL, CopyState, CopyStatus
 from bot.core.errors import Rejected
 from bot.core.kubernetes import KubernetesObject
+from bot.integrations.cloudnativepg.copies import silence
 from bot.integrations.cloudnativepg.site import BACKUP, PLUGIN, SCHEDULED, CnpgSite
 from bot.integrations.kubernetes.resources import labels_of, status_of
 
@@ -40,7 +41,7 @@ def look_backup(site: CnpgSite, run: str) -> CopyStatus:
         message = f"the archiving of WAL fails, so the operator does not begin: {error or 'no reason given'}"
         return CopyStatus(state=CopyState.WAITING, message=message, phase=phase)
     if phase in ("", "pending"):
-        return CopyStatus(state=CopyState.WAITING, message="the operator has not begun it", phase=phase)
+        return CopyStatus(state=CopyState.WAITING, message=silence(site, found), phase=phase)
     return CopyStatus(state=CopyState.RUNNING, phase=phase)
 
 

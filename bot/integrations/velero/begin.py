@@ -29,18 +29,22 @@ def begin(site: VeleroSite, task: RestoreTask) -> None:
     found = site.get(RESTORE, restore_name(task.run))
     if found is not None:
         _check_owner(found, task, f"Restore {restore_name(task.run)}")
+        if found["metadata"].get("deletionTimestamp"):
+            raise Rejected(f"Restore {restore_name(task.run)} is being deleted. Nothing was done. Restore again.")
         return
     facts = RestoreFacts.of(task)
     _check_backup(site, task, facts)
     try:
         _make_room(site, task, facts)
         _make(site, CONFIG, site.where.namespace, manifests.modifiers(task, site.where, facts), task)
+        _make(site, RESTORE, site.where.namespace, manifests.restore(task, site.where, facts), task)
     except (Conflict, Rejected) as refused:
         left = _cleared(site, task)
         if left and isinstance(refused, Rejected):
             raise Rejected(f"{refused.message} {left}", code=refused.code, status=refused.status) from None
+        if left:
+            raise Conflict(f"{refused.message}. {left}") from None
         raise
-    _make(site, RESTORE, site.where.namespace, manifests.restore(task, site.where, facts), task)
 
 
 def leak(site: VeleroSite, task: RestoreTask, facts: RestoreFacts, *, tries: int = _TRIES) -> str:

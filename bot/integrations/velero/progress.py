@@ -42,6 +42,8 @@ _RUNNING: Mapping[str, str] = {
 }
 _RESTARTED = "during the server starting"
 _ENDED = ("Completed", "PartiallyFailed", "Failed", "FailedValidation")
+#: Of a movement: nothing of it was copied yet.
+_UNTAKEN = ("New", "Accepted", "Prepared")
 _SILENT_AFTER = timedelta(minutes=10)
 
 
@@ -54,6 +56,8 @@ class Movement:
     done: int
     total: int
     message: str
+    claim: str  #: as the backup has it: "shop/data"; "" where it is not known
+    created: datetime | None
 
 
 def look(site: VeleroSite, task: RestoreTask) -> CopyStatus:
@@ -63,14 +67,20 @@ def look(site: VeleroSite, task: RestoreTask) -> CopyStatus:
         return _without_restore(site, task)
     if labels_of(restore).get(OWNER_LABEL) != task.run:
         return _failed(f"Restore {restore_name(task.run)} is not of this run")
+    if restore["metadata"].get("deletionTimestamp"):
+        return _failed(f"Restore {restore_name(task.run)} is being deleted. Remove the copy, and restore again")
+    return _of_phase(site, task, restore)
+
+
+def _of_phase(site: VeleroSite, task: RestoreTask, restore: KubernetesObject) -> CopyStatus:
     phase = str(status_of(restore).get("phase") or "New")
     if phase == "New":
         return CopyStatus(state=CopyState.WAITING, message=_waits_for(site, restore), phase="waiting for Velero")
-    if phase in _RUNNING:
-        return _running(site, task, restore, phase)
     if phase == "Completed":
         return _completed(site, task, restore)
-    return _failed(_why_failed(site, restore, phase))
+    if phase in _ENDED:
+        return _failed(_why_failed(site, restore, phase))
+    return _running(site, task, restore, phase)  # A phase that only a newer Velero knows is not an end.
 
 
 def movements(site: VeleroSite, name: str) -> Sequence[Movement]:
@@ -139,14 +149,25 @@ def _running(site: VeleroSite, task: RestoreTask, restore: KubernetesObject, pha
         [f"{progress['itemsRestored']} of {progress.get('totalItems')} objects"] if "itemsRestored" in progress else []
     )
     told += [f"{one.volume} is {one.phase}: {one.message}" for one in moved if one.phase in ("Failed", "Canceled")]
+    told += _untaken(site, moved)
     told += _stuck(site, task)
     return CopyStatus(
         state=CopyState.RUNNING,
         message="; ".join(told),
-        phase=_RUNNING[phase],
+        phase=_RUNNING.get(phase, f"Velero says {phase}"),
         bytes_done=sum(one.done for one in moved) if moved else None,
         bytes_total=_total(task, moved),
     )
+
+
+def _untaken(site: VeleroSite, moved: Sequence[Movement]) -> Iterator[str]:
+    """Movements that have not begun: without node-agent they stay so until Velero's limit of hours."""
+    untaken, now = [one for one in moved if one.phase in _UNTAKEN], site.now()
+    for one in untaken:
+        waited = now - one.created if one.created else timedelta(0)
+        if waited >= _SILENT_AFTER:
+            minutes = int(waited.total_seconds() // 60)
+            yield f"{one.volume} is {one.phase} for {minutes} min: check that Velero's DaemonSet node-agent runs"
 
 
 def _total(task: RestoreTask, moved: Sequence[Movement]) -> int | None:
@@ -165,6 +186,7 @@ def _completed(site: VeleroSite, task: RestoreTask, restore: KubernetesObject) -
     wrong += [
         f"volume {one} has lost its data: its claim is Lost" for one, it in claims.items() if _phase(it) == "Lost"
     ]
+    wrong += _stuck(site, task)
     if wrong:
         return _failed(f"Velero says Completed, but {'; '.join(wrong)}")
     done = sum(one.done for one in moved) if moved else None
@@ -175,12 +197,7 @@ def _completed(site: VeleroSite, task: RestoreTask, restore: KubernetesObject) -
         return CopyStatus(
             state=CopyState.RUNNING, message="; ".join(unbound), phase="waiting for volumes", bytes_done=done
         )
-    return CopyStatus(
-        state=CopyState.RESTORED,
-        message="; ".join(_stuck(site, task)),
-        bytes_done=done,
-        bytes_total=_total(task, moved),
-    )
+    return CopyStatus(state=CopyState.RESTORED, bytes_done=done, bytes_total=_total(task, moved))
 
 
 def _unmoved(facts: RestoreFacts, moved: Sequence[Movement]) -> Iterator[str]:
@@ -188,8 +205,11 @@ def _unmoved(facts: RestoreFacts, moved: Sequence[Movement]) -> Iterator[str]:
         if one.phase != "Completed":
             yield f"{one.volume} is {one.phase}{f': {one.message}' if one.message else ''}"
     wanted = {claim: size for claim, size in facts.volumes.items() if size > 0}
-    for one in moved:
-        if one.phase == "Completed" and not one.done and wanted:
+    # A movement by the file system names the volume of a pod, not the claim: there only their number tells.
+    empty = [one for one in moved if one.phase == "Completed" and not one.done]
+    may_be = sum(size == 0 for size in facts.volumes.values())
+    for one in empty:
+        if facts.volumes.get(one.claim, 0) > 0 or (wanted and len(empty) > may_be):
             yield f"{one.volume} received 0 bytes"
     if len(moved) < len(wanted):
         yield f"data was moved for {len(moved)} of {len(wanted)} volumes"
@@ -206,6 +226,8 @@ def _movement(thing: KubernetesObject) -> Movement:
         done=int(progress.get("bytesDone") or 0),
         total=int(progress.get("totalBytes") or 0),
         message=str(status.get("message") or ""),
+        claim=f"{spec.get('sourceNamespace')}/{target.get('pvc')}" if target else "",
+        created=created_at(thing),
     )
 
 
@@ -247,8 +269,3 @@ def _phase(claim: KubernetesObject) -> str:
 
 def _failed(message: str) -> CopyStatus:
     return CopyStatus(state=CopyState.FAILED, message=message)
-
-
-def ended(restore: KubernetesObject) -> bool:
-    """Whether Velero has finished with it, well or not."""
-    return status_of(restore).get("phase") in _ENDED

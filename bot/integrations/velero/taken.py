@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from bot.core.backup import OWNER_LABEL, CopyState, CopyStatus
@@ -12,6 +13,7 @@ from bot.integrations.velero.facts import restore_name
 from bot.integrations.velero.inventory import phase_problem
 from bot.integrations.velero.site import BACKUP, SCHEDULE, SCHEDULE_LABEL, VeleroSite
 
+_SILENT_AFTER = timedelta(minutes=10)
 _BEFORE = ("New", "Queued", "ReadyToStart")
 _AFTER = ("PartiallyFailed", "Failed", "FailedValidation", "Deleting")
 
@@ -58,6 +60,8 @@ def _waiting(found: Mapping[str, Any], site: VeleroSite, problem: str) -> str:
     ahead = int(status_of(found).get("queuePosition") or 1) - 1
     if status_of(found).get("phase") == "Queued" and ahead > 0:
         return f"behind {ahead} backup{'s' if ahead > 1 else ''} in Velero's queue{waited}"
+    if created and site.now() - created >= _SILENT_AFTER:
+        return f"Velero has not begun it{waited}: check that its Deployment runs"
     return f"{problem}{waited}"
 
 
