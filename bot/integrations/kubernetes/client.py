@@ -54,6 +54,8 @@ _load_file: Callable[..., object] = load_kube_config
 class KubernetesClient:
     """`name`: of the cluster in the settings. Connects at the first call; safe to share between threads."""
 
+    answer_s = _TIMEOUT_S  #: how long it waits for each answer
+
     def __init__(
         self, name: str, section: ClusterSettings, *, person: ClusterUser | None = None, api: ApiClient | None = None
     ) -> None:
@@ -268,7 +270,7 @@ class KubernetesClient:
                 sent.add("Impersonate-Group", group)
         pool = self._connected().rest_client.pool_manager
         return pool.request(
-            verb, url, body=body, headers=sent, timeout=Timeout(_TIMEOUT_S), retries=False, redirect=False
+            verb, url, body=body, headers=sent, timeout=Timeout(self.answer_s), retries=False, redirect=False
         )
 
     def _wake(self, path: str, query: Mapping[str, str], patience_s: float) -> None:
