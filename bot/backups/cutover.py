@@ -115,6 +115,9 @@ def probe(asked: str, tools: Tools) -> Outcome:
 def plan_back(run: str, tools: Tools) -> Plan:
     """Raises `Rejected`: there is no old one to bring back, or both have been written since."""
     store, engine, record = _cut_over(run, tools)
+    status = engine.look_cutover(record.task, record.cutover_run)
+    if status.state is CutoverState.OLD:
+        raise _refused(_why_not_live(store, engine, record, tools), "is_live")
     refusal = engine.undo_refusal(record.task, record.cutover_run)
     if refusal:
         message = (
@@ -122,10 +125,6 @@ def plan_back(run: str, tools: Tools) -> Plan:
             "Decide by hand which data is to be kept."
         )
         raise Rejected(message, code="no_way_back", status=409)
-    status = engine.look_cutover(record.task, record.cutover_run)
-    if status.state is CutoverState.OLD:
-        message = f"The old one of {store.name} is live already. Nothing was done."
-        raise Rejected(message, code="is_live", status=409)
     half = (f"The cutover stopped half-way: {status.message}",) if status.state is CutoverState.PARTIAL else ()
     return Plan(
         target=store.name,
@@ -181,6 +180,8 @@ def _read(run: str, tools: Tools) -> CutoverFacts:
         return CutoverFacts(store=store, engine=engine, record=record, status=status)
     if status.state is CutoverState.NEW:
         raise _refused(f"{record.name} is live already, since run {record.cutover_run[:8]}.", "is_live")
+    if record.state is RestoreState.LIVE:
+        raise _refused(_why_not_live(store, engine, record, tools), "not_live_any_more")
     _check_state(record)
     preview = engine.preview_cutover(record.task)
     return CutoverFacts(store=store, engine=engine, record=record, status=status, preview=preview)
@@ -196,7 +197,6 @@ def _check_state(record: RestoreRecord) -> None:
             RestoreState.RESTORED: "was never checked",
             RestoreState.FAILED: "was not restored",
             RestoreState.REMOVED: "was removed",
-            RestoreState.LIVE: "was live, and is not any more: somebody has changed it by hand",
         }[record.state]
         raise _refused(f"The copy of run {short}, {record.name}, {why}. `restore` makes a new one.", "not_checked")
 
@@ -316,6 +316,26 @@ def _cut_over(run: str, tools: Tools) -> tuple[BackupStore, CutoverEngine, Resto
     if record.old_removed_at is not None:
         raise _refused(f"The old one of {store.name} was removed at {spell_moment(record.old_removed_at)}.", "removed")
     return store, places.cutover_engine_of(store), record
+
+
+def _why_not_live(store: BackupStore, engine: CutoverEngine, record: RestoreRecord, tools: Tools) -> str:
+    """Which one is live in place of a copy that was made live once, and which undo there is. Read from the world."""
+    for other in reports.backups_of(tools).records.list_restores(store.name):
+        if other.task.run == record.task.run or not other.cutover_run or other.undone_at is not None:
+            continue
+        if engine.look_cutover(other.task, other.cutover_run).state is CutoverState.OLD:
+            continue
+        said = f"{record.name} is not the live one of {store.name} any more: run {other.cutover_run[:8]} has put"
+        said = f"{said} {other.name} in its place."
+        if other.old_removed_at is not None:
+            return f"{said} What was live before that was removed, so there is no undo; `restore` makes a new copy."
+        short = other.task.short_run
+        return f"{said} `cutback {short}` brings back what was live before that; it has to be the first undo."
+    how = f"the cutover by run {record.cutover_run[:8]} does not stand any more"
+    return (
+        f"{record.name} is not the live one of {store.name}: {how}, and no other cutover of this bot does. Somebody has"
+        " changed it by hand, or brought the old one back. There is nothing to undo; `restore` makes a new copy."
+    )
 
 
 def _put(record: RestoreRecord, cutover_run: str, tools: Tools) -> None:
