@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 
 from bot.backups import copy_row, places, reports
+from bot.backups.preconditions import joined
 from bot.backups.waiting import Reporter, wait_for
 from bot.core.action import Tools
 from bot.core.backup import (
@@ -60,15 +61,12 @@ def plan(run: str, tools: Tools) -> Plan:
 
 def _plan_of(found: CutoverFacts, tools: Tools) -> Plan:
     store, record = found.store, found.record
+    own = {"copy": record.name} | ({_CUTOVER: record.cutover_run} if found.half_way else {})
     return Plan(
         target=store.name,
         effect=tuple(_effect(found)),
         blast_radius=f"all clients of {store.name}",
-        preconditions={
-            "copy": record.name,
-            **(found.preview.preconditions if found.preview else {}),
-            **({_CUTOVER: record.cutover_run} if found.half_way else {}),
-        },
+        preconditions=joined(found.preview.preconditions if found.preview else {}, own),
         undo_command=f"cutback {record.task.run}",
         confirm_name=found.preview.live if found.preview else store.name,
         approvals_needed=1,

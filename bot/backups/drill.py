@@ -19,6 +19,7 @@ from bot.backups.drill_course import TEARDOWN, DrillCourse, DrillEnded
 from bot.backups.drill_plan import BACKUP, drilled, newest_usable, point_of, refuse_busy, refuse_unfit
 from bot.backups.drill_schedule import due
 from bot.backups.ownership import SKEW, tear_down
+from bot.backups.preconditions import joined
 from bot.backups.reports import backups_of
 from bot.core.action import Tools
 from bot.core.backup import (
@@ -167,7 +168,7 @@ def _found_again(
     point = point_of(backup, inventory)
     preview = engine.preview(point, drill=True)
     refuse_unfit(store, preview)
-    for key, value in preview.preconditions.items():
+    for key, value in joined(preview.preconditions, {BACKUP: wanted}).items():
         if plan.preconditions.get(key) != value:
             raise Conflict(f"{key}: {plan.preconditions.get(key, 'nothing')} -> {value}")
     reached = inventory.window.latest if point.latest and inventory.window else preview.data_at or backup.data_at

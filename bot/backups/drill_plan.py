@@ -8,6 +8,7 @@ from bot.backups.broken_engine import BrokenEngine
 from bot.backups.describe import spell_bytes
 from bot.backups.drill_schedule import same_instance
 from bot.backups.estimates import estimate, spell_estimate
+from bot.backups.preconditions import joined
 from bot.backups.reports import backups_of, store_of
 from bot.core.action import Tools
 from bot.core.backup import (
@@ -61,7 +62,7 @@ def plan(name: str, tools: Tools) -> Plan:
         target=name,
         effect=tuple(_effect(store, backup, preview)),
         blast_radius="scratch alone: the live data, its clients and its backups are not touched",
-        preconditions={**preview.preconditions, BACKUP: backup.id},
+        preconditions=joined(preview.preconditions, {BACKUP: backup.id}),
         lock=lock_of(name),
         moving=(spell_estimate(estimate(drills, size)), *preview.moving),
     )

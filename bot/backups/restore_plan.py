@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from bot.backups import places, reports, restore_points
 from bot.backups.estimates import Estimate, estimate, spell_estimate
+from bot.backups.preconditions import joined
 from bot.backups.restore_points import PointRequest, ResolvedPoint, spell_exactly
 from bot.backups.waiting import spell_bytes
 from bot.core.action import Tools
@@ -107,7 +108,7 @@ def plan_of(found: RestorePlanFacts, tools: Tools) -> Plan:
         target=found.store.name,
         effect=tuple(_effect(found)),
         blast_radius=f"one new copy beside {found.store.name}; the live data is not changed",
-        preconditions={**found.preview.preconditions, "backup": found.preview.backup_id},
+        preconditions=joined(found.preview.preconditions, {"backup": found.preview.backup_id}),
         confirm_name=found.store.name,
         approvals_needed=1,
         moving=tuple(_moving(found, tools)),
