@@ -127,7 +127,8 @@ def export_json(drill: Drill) -> dict[str, Any]:
         long = getattr(drill, key)
         row[f"{key}_seconds"] = None if long is None else long.total_seconds()
         del row[key]
-    del row["told_at"]
+    for key in ("telling_at", "told_in", "told_at"):
+        del row[key]
     return row
 
 
