@@ -45,7 +45,8 @@ class LateRestores:
     def look_after(self, store: BackupStore) -> None:
         late = [one for one in self.records.list_restores(store.name) if is_late(one)]
         if late and isinstance(store.engine, Restorer):
-            waiting, ended = [], []
+            waiting: list[str] = []
+            ended: list[str] = []
             for record in late:
                 said, is_over = self._look(store, store.engine, record)
                 (ended if is_over else waiting).append(f"{record.name} (run {record.task.short_run}): {said}")
