@@ -58,7 +58,8 @@ class BackupsAction:
         if args.store:
             store = reports.store_of(backups, args.store)
             report, drills = reports.report_on(backups, store, tools.now, look=True)
-            return _answer(describe.describe_store(store, report, drills, now))
+            copies = describe.describe_copies(backups.records.list_restores(store.name))
+            return _answer([*describe.describe_store(store, report, drills, now), *copies])
         found = [reports.report_on(backups, store, tools.now)[0] for store in backups.stores.values()]
         return _answer(describe.describe_all(found, now))
 

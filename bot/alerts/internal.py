@@ -41,8 +41,15 @@ _TODO = {
 
 #: The alert about copies of drills that cannot be removed.
 DRILL_LEFTOVERS = "DrillLeftovers"
+RESTORE_LATE = "RestoreLate"
 #: Periodic work on one store that does not come back, by the alert's name.
-HANGING_WORK = ("DrillScheduleHangs", "SentinelHangs", "DrillValidationHangs", "DrillReaperHangs")
+HANGING_WORK = (
+    "DrillScheduleHangs",
+    "SentinelHangs",
+    "DrillValidationHangs",
+    "DrillReaperHangs",
+    "RestoreChecksHang",
+)
 #: What a person should do about the drills of a store, by the alert's name.
 _DRILL_TODO = {
     "DrillFailed": (
@@ -54,6 +61,11 @@ _DRILL_TODO = {
     DRILL_LEFTOVERS: (
         "Remove what is left by hand, after a look that it is a drill's copy and not in use. The bot goes on trying."
         " This is over when it is gone."
+    ),
+    RESTORE_LATE: (
+        "Look at its own system why it takes so long. The bot checks the copy when it is complete, and says here what"
+        " it found; `backups {store}` names it. No drill of {store} begins before. This is over when it has ended, or"
+        " was removed with remove-copy."
     ),
 } | dict.fromkeys(
     HANGING_WORK,
@@ -215,8 +227,8 @@ def drill_group(store: str) -> str:
 def drill_trouble(
     store: BackupStore, name: str, message: str, since: datetime, *, critical: bool = False
 ) -> AlertBatch:
-    """Backups of a store are not known to restore. `name`: of `backups.drill_report.DrillAlarm`, DrillLeftovers, or
-    one of `HANGING_WORK`.
+    """Backups of a store are not known to restore. `name`: of `backups.drill_report.DrillAlarm`, DrillLeftovers,
+    RestoreLate, or one of `HANGING_WORK`.
 
     The same name continues its alert.
     """

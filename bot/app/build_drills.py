@@ -1,4 +1,4 @@
-"""Builds the periodic work on backups that drills need: their schedule, sentinels, and the reaper."""
+"""Builds the periodic work on backups that drills need: their schedule, sentinels, the reaper, and late restores."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from functools import partial
 from bot.alerts import internal
 from bot.app.build_chatops import ChatOps, Take
 from bot.app.store_work import StoreWork, WorkKind
-from bot.backups import drill_tick, reaper
+from bot.backups import drill_tick, late_restores, reaper
 from bot.backups.drill_tick import DrillTick
 from bot.backups.freshness import GONE
+from bot.backups.late_restores import LateRestores
 from bot.backups.reaper import Reaper
 from bot.core.alert import Alert, AlertBatch
 from bot.core.backup import BackupStore, Drill, DrilledElsewhere
@@ -48,6 +49,12 @@ _VALIDATORS = WorkKind(
     unknown="how the drills of its own system end",
     limit=timedelta(hours=6),
 )
+_LATE = WorkKind(
+    thread="late-restores",
+    alert="RestoreChecksHang",
+    unknown="how restores that outlasted their run end",
+    limit=timedelta(hours=6),
+)
 _REAPER = WorkKind(
     thread="reaper",
     alert="DrillReaperHangs",
@@ -73,6 +80,7 @@ def drill_ticks(store: Store, chatops: ChatOps, take: Take, meters: Metrics) -> 
         observe=partial(_count, meters),
     )
     reaps = Reaper(records=records, now=store.now, take=give, firing=firing)
+    late = LateRestores(records=records, now=store.now, take=give, firing=firing)
 
     def each(kind: WorkKind, work: Callable[[BackupStore], object]) -> Callable[[], None]:
         return StoreWork(kind=kind, work=work, stores=stores, now=store.now, take=give, firing=firing).tick
@@ -81,6 +89,7 @@ def drill_ticks(store: Store, chatops: ChatOps, take: Take, meters: Metrics) -> 
         (each(_DRILLS, drills.look_after), drill_tick.EVERY_S),
         (each(_SENTINELS, drills.keep_sentinel), drill_tick.EVERY_S),
         (each(_VALIDATORS, partial(validate_drills, records)), _VALIDATE_EVERY_S),
+        (each(_LATE, late.look_after), late_restores.EVERY_S),
         (each(_REAPER, reaps.look_after), reaper.EVERY_S),
         (partial(end_of_removed_stores, stores, store.now, give, firing), reaper.EVERY_S),
     )

@@ -62,16 +62,14 @@ def plan(run: str, tools: Tools) -> Plan:
 
 def _plan_of(found: CutoverFacts, tools: Tools) -> Plan:
     store, record = found.store, found.record
+    seen = {"copy": record.name, **(of_engine(found.preview.preconditions) if found.preview else {})}
+    seen |= {_CUTOVER: record.cutover_run} if found.half_way else {}
     return Plan(
         target=store.name,
         effect=tuple(_effect(found)),
         blast_radius=f"all clients of {store.name}",
-        preconditions={
-            "copy": record.name,
-            **(of_engine(found.preview.preconditions) if found.preview else {}),
-            **({_CUTOVER: record.cutover_run} if found.half_way else {}),
-        },
-        hidden=("copy", *of_engine(found.preview.preconditions)) if found.preview else ("copy", _CUTOVER),
+        preconditions=seen,
+        hidden=tuple(seen),  # the effect names the copy, and the rest helps nobody who reads
         undo_command=f"cutback {record.task.run}",
         confirm_name=found.preview.live if found.preview else store.name,
         approvals_needed=1,
@@ -118,6 +116,9 @@ def probe(asked: str, tools: Tools) -> Outcome:
 def plan_back(run: str, tools: Tools) -> Plan:
     """Raises `Rejected`: there is no old one to bring back, or both have been written since."""
     store, engine, record = _cut_over(run, tools)
+    status = engine.look_cutover(record.task, record.cutover_run)
+    if status.state is CutoverState.OLD:
+        raise _refused(_why_not_live(store, engine, record, tools), "is_live")
     refusal = engine.undo_refusal(record.task, record.cutover_run)
     if refusal:
         message = (
@@ -125,9 +126,6 @@ def plan_back(run: str, tools: Tools) -> Plan:
             "Decide by hand which data is to be kept."
         )
         raise Rejected(message, code="no_way_back", status=409)
-    status = engine.look_cutover(record.task, record.cutover_run)
-    if status.state is CutoverState.OLD:
-        raise _refused(_not_live(store, record, tools), "is_live")
     half = (f"The cutover stopped half-way: {status.message}",) if status.state is CutoverState.PARTIAL else ()
     return Plan(
         target=store.name,
@@ -184,6 +182,8 @@ def _read(run: str, tools: Tools) -> CutoverFacts:
         return CutoverFacts(store=store, engine=engine, record=record, status=status)
     if status.state is CutoverState.NEW:
         raise _refused(f"{record.name} is live already, since run {record.cutover_run[:8]}.", "is_live")
+    if record.state is RestoreState.LIVE:
+        raise _refused(_why_not_live(store, engine, record, tools), "not_live_any_more")
     _check_state(record)
     preview = engine.preview_cutover(record.task)
     return CutoverFacts(store=store, engine=engine, record=record, status=status, preview=preview)
@@ -199,7 +199,6 @@ def _check_state(record: RestoreRecord) -> None:
             RestoreState.RESTORED: "was never checked",
             RestoreState.FAILED: "was not restored",
             RestoreState.REMOVED: "was removed",
-            RestoreState.LIVE: "was live, and is not any more: somebody has changed it by hand",
         }[record.state]
         raise _refused(f"The copy of run {short}, {record.name}, {why}. `restore` makes a new one.", "not_checked")
 
@@ -321,19 +320,23 @@ def _cut_over(run: str, tools: Tools) -> tuple[BackupStore, CutoverEngine, Resto
     return store, places.cutover_engine_of(store), record
 
 
-def _not_live(store: BackupStore, record: RestoreRecord, tools: Tools) -> str:
-    """Why there is nothing to bring back, and which cutover can be undone instead."""
-    later = [
-        one
-        for one in reports.backups_of(tools).records.list_restores(store.name)
-        if one.state is RestoreState.LIVE and one.undone_at is None and one.task.run != record.task.run
-    ]
-    if not later:
-        return f"{record.name} is not live; what was live in {store.name} before it is live already."
-    live = max(later, key=lambda one: one.cut_over_at or one.began_at)
+def _why_not_live(store: BackupStore, engine: CutoverEngine, record: RestoreRecord, tools: Tools) -> str:
+    """Which one is live in place of a copy that was made live once, and which undo there is. Read from the world."""
+    for other in reports.backups_of(tools).records.list_restores(store.name):
+        if other.task.run == record.task.run or not other.cutover_run or other.undone_at is not None:
+            continue
+        if engine.look_cutover(other.task, other.cutover_run).state is CutoverState.OLD:
+            continue
+        said = f"{record.name} is not the live one of {store.name} any more: run {other.cutover_run[:8]} has put"
+        said = f"{said} {other.name} in its place."
+        if other.old_removed_at is not None:
+            return f"{said} What was live before that was removed, so there is no undo; `restore` makes a new copy."
+        short = other.task.short_run
+        return f"{said} `cutback {short}` brings back what was live before that; it has to be the first undo."
+    how = f"the cutover by run {record.cutover_run[:8]} does not stand any more"
     return (
-        f"{record.name} is not live any more: {live.name} took its place. "
-        f"`cutback {live.task.short_run}` brings back what was live before that."
+        f"{record.name} is not the live one of {store.name}: {how}, and no other cutover of this bot does. Somebody has"
+        " changed it by hand, or brought the old one back. There is nothing to undo; `restore` makes a new copy."
     )
 
 

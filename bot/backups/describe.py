@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from bot.backups.judging import Fault, StoreFinding, StoreReport, Verdict, why_unusable
-from bot.core.backup import Backup, BackupStore, Drill, DrillResult
+from bot.core.backup import Backup, BackupStore, Drill, DrillResult, RestoreRecord, RestoreState
 from bot.lib.text import scale_bytes, spell_at, spell_briefly, spell_duration, spell_moment
 
 _WORST_FIRST = (Verdict.RED, Verdict.UNKNOWN, Verdict.WARNING, Verdict.OK)
@@ -28,6 +28,13 @@ _TODO = {
     Fault.DRILL_FAILED: "Repair what it found, then: `drill {store}`.",
     Fault.DRILL_AHEAD: "Set the bot's clock right, and drill again: `drill {store}`.",
     Fault.TOO_SLOW: "Make the restore faster, or promise less: rto in the settings.",
+}
+
+_COPY_IS = {
+    RestoreState.INTENDED: "is being restored",
+    RestoreState.RESTORED: "restored, and not checked",
+    RestoreState.VERIFIED: "restored and checked",
+    RestoreState.DAMAGED: "restored, and DAMAGED by its checks",
 }
 
 
@@ -53,6 +60,16 @@ def describe_store(store: BackupStore, report: StoreReport, drills: Sequence[Dri
         *_usual(report),
         *_drills(report, drills, now),
         *_todo(report),
+    ]
+
+
+def describe_copies(records: Iterable[RestoreRecord]) -> list[str]:
+    """The copies of restores that people asked for and that may still stand, a line each."""
+    return [
+        f"Copy {one.name} (run {one.task.short_run}): {_COPY_IS[one.state]}; `remove-copy {one.task.short_run}`"
+        " removes it."
+        for one in records
+        if not one.task.drill and one.state in _COPY_IS
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from bot.backups.judging import dated_ahead
+from bot.backups.judging import without_ahead
 from bot.core.backup import BackupStore, CheckResult, Drill, DrillPhase, DrillResult, DrillRules
 from bot.lib.text import spell_duration, spell_moment
 
@@ -46,7 +46,7 @@ def drill_alarm(drills: Sequence[Drill], rules: DrillRules, now: datetime) -> Dr
     Args:
         drills: of one store, the newest first.
     """
-    drills = [one for one in drills if one not in dated_ahead(drills, now)]
+    drills = without_ahead(drills, now)
     running = next((one for one in drills if one.result is DrillResult.RUNNING), None)
     if running is not None and now > running.began_at + rules.at_most + _HANGS_AFTER:
         message = f"The drill of {spell_moment(running.began_at)} has not ended, and its time is over."
@@ -127,7 +127,8 @@ def export_json(drill: Drill) -> dict[str, Any]:
         long = getattr(drill, key)
         row[f"{key}_seconds"] = None if long is None else long.total_seconds()
         del row[key]
-    del row["told_at"]
+    for key in ("telling_at", "told_in", "told_at"):
+        del row[key]
     return row
 
 

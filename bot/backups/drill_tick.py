@@ -1,8 +1,9 @@
 """The scheduler's part of drills: begins those that are due, notes those that were missed, tells how they ended.
 
 The promise: in an opening of its windows a store is drilled once, by one of the replicas: a run holds the drill of its
-store, and asks the rows again once it does. A result is posted once at most. An alarm is an incident of the bot's own,
-raised from the rows alone, so that a restart neither forgets nor repeats it.
+store, and asks the rows again once it does. A result is posted at least once: one that a channel has not taken, or
+whose process died while it was posted, comes again. An alarm is an incident of the bot's own, raised from the rows
+alone, so that a restart neither forgets nor repeats it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ logger = logging.getLogger(__name__)
 EVERY_S = 60  #: Seconds between two ticks.
 #: A drill that could not begin is asked for again after this, while its window is open.
 _AGAIN_AFTER = timedelta(minutes=10)
+#: A result that no channel has taken, or whose process died while it was posted, is posted again after this.
+_POST_AGAIN_AFTER = timedelta(minutes=10)
+#: So long after its end a result is news.
+_POSTED_WITHIN = timedelta(days=1)
 #: Rows that are read of a store: more than a chart shows.
 _ROWS = 40
 
@@ -37,6 +42,7 @@ class DrillRecords(BackupRecords, Protocol):
     """The rows, with the claim of a post."""
 
     def claim_telling(self, drill: Drill, at: datetime) -> bool: ...
+    def note_told(self, run: str, channels: Sequence[str], at: datetime | None) -> None: ...
 
 
 @dataclass(kw_only=True)
@@ -92,13 +98,22 @@ class DrillTick:
         for drill in reversed(drills):
             if drill.finished_at is None or drill.told_at is not None:
                 continue
-            if self.records.claim_telling(drill, self.now()):
-                self.observe(drill)
+            now = self.now()
+            if drill.telling_at is not None and abs(now - drill.telling_at) < _POST_AGAIN_AFTER:
+                continue
+            if self.records.claim_telling(drill, now):
+                if drill.telling_at is None:
+                    self.observe(drill)
                 earlier = [one for one in drills if one.began_at <= drill.began_at]
-                self._post(store, describe(drill, earlier, store))
+                taken = self._post(store, describe(drill, earlier, store), [*drill.told_in])
+                over = len(taken) == len(self.messengers) or abs(now - drill.finished_at) >= _POSTED_WITHIN
+                self.records.note_told(drill.run, taken, now if over else None)
 
-    def _post(self, store: BackupStore, text: str) -> None:
+    def _post(self, store: BackupStore, text: str, taken: list[str]) -> list[str]:
+        """Post it in the channels that have not taken it; returns those that have."""
         for name, messenger in self.messengers.items():
+            if name in taken:
+                continue
             try:
                 messenger.post(text, None)
             except Undelivered as trouble:
@@ -106,6 +121,9 @@ class DrillTick:
                     "the result of a drill is not posted",
                     extra={"store": store.name, "channel": name, "why": trouble.message},
                 )
+            else:
+                taken.append(name)
+        return [name for name in taken if name in self.messengers]
 
     def _alarm(self, store: BackupStore, drills: Sequence[Drill]) -> None:
         """Raise what is wrong, and end what is not wrong any more."""

@@ -124,20 +124,16 @@ class StoreReport:
 
 def judge(store: BackupStore, look: StoreLook | None, drills: Sequence[Drill], now: datetime) -> StoreReport:
     """The report of a store. `drills`: its newest `DRILLS_JUDGED`, the newest first."""
-    ahead = dated_ahead(drills, now)
-    dated = [one for one in drills if one not in ahead]
+    told_ahead, drills = list(_of_ahead(drills, now)), without_ahead(drills, now)
     inventory = None if look is None else look.inventory
     unreadable = _unreadable(store, look, now)
     found = _Found.of(inventory, now if look is None or look.read_at is None else look.read_at, now)
-    ended = [one for one in dated if one.result is not DrillResult.RUNNING]
+    ended = [one for one in drills if one.result is not DrillResult.RUNNING]
     passed = [one for one in ended if one.result is DrillResult.PASSED]
     restorable = isinstance(store.engine, Restorer | BrokenEngine)
-    findings = [*([unreadable] if unreadable else []), *_of_inventory(store, inventory, found, now)]
+    findings = [*([unreadable] if unreadable else []), *_of_inventory(store, inventory, found, now), *told_ahead]
     if restorable or ended:
-        findings += _of_drills(store, dated, ended, passed, now)
-    if ahead:
-        text = f"A drill is dated {spell_moment(ahead[0].began_at)}, in the future; it counts for nothing."
-        findings.append(StoreFinding(fault=Fault.DRILL_AHEAD, text=text, since=None))
+        findings += _of_drills(store, drills, ended, passed, now)
     times = sorted(one.rto for one in passed if one.rto is not None)
     return StoreReport(
         store=store.name,
@@ -167,9 +163,16 @@ def judge(store: BackupStore, look: StoreLook | None, drills: Sequence[Drill], n
     )
 
 
-def dated_ahead(drills: Sequence[Drill], now: datetime) -> list[Drill]:
-    """Those begun under a clock that was ahead: what they say of a later moment hides what was found since."""
-    return [one for one in drills if one.began_at > now + _SKEW]
+def without_ahead(drills: Sequence[Drill], now: datetime) -> list[Drill]:
+    """Without those begun under a clock that was ahead: they would hide what was found since."""
+    return [one for one in drills if one.began_at <= now + _SKEW]
+
+
+def _of_ahead(drills: Sequence[Drill], now: datetime) -> Iterator[StoreFinding]:
+    newest = drills[0] if drills else None
+    if newest is not None and newest.began_at > now + _SKEW:
+        text = f"A drill is dated {spell_moment(newest.began_at)}, in the future; it counts for nothing."
+        yield StoreFinding(fault=Fault.DRILL_AHEAD, text=text, since=None)
 
 
 def median_time(times: Sequence[timedelta]) -> timedelta | None:

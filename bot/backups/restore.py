@@ -90,7 +90,7 @@ def _judge(store: BackupStore, engine: Restorer, record: RestoreRecord, waited: 
     if waited.late:
         return _late(record, waited, tools)
     if status.state is CopyState.RESTORED:
-        took = tools.now() - record.began_at
+        took = max(timedelta(0), tools.now() - record.began_at)  # the clock may have been set back
         data_at = status.data_at or record.task.point.at
         message = f"with the data of {spell_exactly(data_at)}" if data_at else "with the data of its backup"
         restored = replace(record, state=RestoreState.RESTORED, restore_time=took, message=message)
@@ -112,13 +112,16 @@ def _judge(store: BackupStore, engine: Restorer, record: RestoreRecord, waited: 
 
 def _late(record: RestoreRecord, waited: Waited, tools: Tools) -> Outcome:
     """It goes on, and nobody waits for it any more. Raises `OutcomeUnknown`: it cannot even be read."""
+    reason = f"The copy is not complete: {waited.late}"
+    copy_row.put(replace(record, message=reason), tools)  # By its message it is found again: `late_restores`.
     if waited.status.state is CopyState.ABSENT:
         raise OutcomeUnknown(f"{waited.late}; {waited.status.message or 'nothing of it is seen'}")
-    reason = f"The copy is not complete: {waited.late}"
-    copy_row.put(replace(record, message=reason), tools)
     short = record.task.short_run
     message = f"{record.name} is still being restored by its own system, and was not checked.{_UNTOUCHED}"
-    then = f"Look there why; `remove-copy {short}` removes it once it has ended."
+    then = (
+        f"Look there why. The bot checks it when it is complete, and `backups {record.task.store}` names it;"
+        f" `remove-copy {short}` removes it once it has ended."
+    )
     return Outcome(result=Result.DONE, message=message, degraded=f"{reason}. {then}")
 
 

@@ -406,7 +406,9 @@ class Drill:
     leftovers: tuple[str, ...] = ()
     cost: str = ""
     version: str = ""  #: of the engine or tool
-    told_at: datetime | None = None  #: when its result was posted; a post is made once at most
+    telling_at: datetime | None = None  #: when a process began to post its result; it may have died since
+    told_in: tuple[str, ...] = ()  #: the channels that have taken it
+    told_at: datetime | None = None  #: when all of them had, or it was given up
 
 
 class RestoreState(StrEnum):

@@ -97,7 +97,7 @@ class StoredBackupRecords:
             return str(reading.sql.scalar("SELECT abort FROM drill WHERE run = ?", run) or "")
 
     def claim_telling(self, drill: Drill, at: datetime) -> bool:
-        """Note that its result is being posted. False: it is posted already, or its row has changed since it was read.
+        """Note that its result is being posted. False: it was, or its row has changed since it was read.
 
         `drill`: as it was read. The row is compared as a whole, so that of two replicas one posts.
         """
@@ -106,11 +106,21 @@ class StoredBackupRecords:
         with self._store.begin() as tx:
             told = tx.sql.run(
                 "UPDATE drill SET body = ? WHERE run = ? AND body = ?",
-                _written(replace(drill, told_at=at)),
+                _written(replace(drill, telling_at=at)),
                 drill.run,
                 _written(drill),
             )
         return told == 1
+
+    def note_told(self, run: str, channels: Sequence[str], at: datetime | None) -> None:
+        """Add the channels that have taken the result of that drill. `at`: it is told; None: not in all of them yet."""
+        with self._store.begin() as tx:
+            body = tx.sql.scalar("SELECT body FROM drill WHERE run = ?", run)
+            if body is None:
+                return
+            drill = _read(body, Drill)
+            told = replace(drill, told_in=tuple(dict.fromkeys((*drill.told_in, *channels))), told_at=at)
+            tx.sql.run("UPDATE drill SET body = ? WHERE run = ?", _written(told), run)
 
     def put_sentinel(self, store: str, token: str, at: datetime) -> None:
         key = _SENTINELS_OF.format(store=store)

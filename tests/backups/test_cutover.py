@@ -83,19 +83,41 @@ def test_undo_brings_the_old_one_back_and_cutover_can_be_asked_for_again(bh: Bac
     assert bh.world.faults == []
 
 
-def test_after_a_second_cutover_the_first_cannot_be_undone_and_its_refusal_names_the_second(
+def test_after_a_second_cutover_the_first_one_says_which_is_live_and_which_undo_is_possible(
     bh: BackupHouse, restored: Run
 ) -> None:
+    first = cut(bh, restored)
+    later = bh.does("restore prod/orders-db from b1")
+    second = cut(bh, later)
+    live = (
+        f"run {second.id[:8]} has put database {copy_name(later.id)} in its place. `cutback {later.id[:8]}` brings back"
+    )
+
+    for words in (f"cutback {restored.id[:8]}", f"undo {first.id[:8]}", f"cutover {restored.id[:8]}"):
+        assert live in refused(bh, words)
+
+    assert bh.does(f"cutback {later.id[:8]}").state == "done"
+    assert bh.does(f"cutback {restored.id[:8]}").state == "done", "as it was told: the first undo came first"
+    assert bh.world.faults == []
+
+
+def test_after_a_second_cutover_without_its_old_one_there_is_no_undo(bh: BackupHouse, restored: Run) -> None:
     cut(bh, restored)
-    second = bh.does("restore prod/orders-db")
-    cut(bh, second)
+    later = bh.does("restore prod/orders-db from b1")
+    cut(bh, later)
+    bh.does(f"remove-copy {later.id[:8]}")
 
-    said = refused(bh, f"cutback {restored.id[:8]}")
+    assert "What was live before that was removed, so there is no undo" in refused(bh, f"cutback {restored.id[:8]}")
 
-    assert "is not live any more: database orders_restore_" in said
-    assert f"`cutback {second.id[:8]}` brings back" in said
-    assert bh.does(f"cutback {second.id[:8]}", "prod/orders-db").state == "done"
-    assert bh.does(f"cutback {restored.id[:8]}", "prod/orders-db").state == "done"
+
+def test_a_cutover_that_somebody_has_changed_by_hand_is_told_as_such(bh: BackupHouse, restored: Run) -> None:
+    run = cut(bh, restored)
+    databases = bh.world.databases
+    databases["kept"], databases["orders"] = databases["orders"], databases.pop(old_name(run.id))
+    databases["orders"].accepts = True
+
+    for words in (f"cutback {restored.id[:8]}", f"cutover {restored.id[:8]}"):
+        assert "Somebody has changed it by hand" in refused(bh, words)
 
 
 def test_undo_is_refused_where_both_have_been_written_since(bh: BackupHouse, restored: Run) -> None:

@@ -34,7 +34,7 @@ from bot.store import runs
 from bot.store.backup_rows import StoredBackupRecords
 from tests.backups.drill_ground import NAME, OTHER, RUN, DrillBackups
 from tests.dials import Turn
-from tests.fakes.backup_engine import BackupWorld, FakeBackupEngine, FakeBackupReader
+from tests.fakes.backup_engine import BackupWorld, FakeBackupEngine, FakeBackupReader, ProcessDied
 from tests.house import ACCOUNTS, ANA, House
 from tests.running import until
 from tests.runs import handle, wait_until_ended
@@ -188,6 +188,51 @@ def test_a_chat_that_is_down_does_not_stop_the_schedule(night: Night) -> None:
     night.passes(minutes=45)
 
     assert [one.result for one in night.drills()] == [DrillResult.PASSED]
+
+
+def test_a_result_that_a_chat_has_not_taken_comes_again_in_that_chat_alone_and_is_counted_once(night: Night) -> None:
+    other, counted = Posts(), list[Drill]()
+    night.ticks = replace(night.ticks, messengers={"slack": night.posts, "telegram": other}, observe=counted.append)
+    night.posts.down = True
+    night.passes(minutes=45)
+    night.passes(minutes=1)
+    assert (len(other.said), night.posts.said) == (1, [])
+    night.posts.down = False
+    night.passes(minutes=9)
+    night.passes(hours=1)
+
+    assert (len(other.said), len(night.posts.said), len(counted)) == (1, 1, 1)
+    assert night.drills()[0].told_at is not None
+
+
+def test_a_result_whose_process_died_while_it_was_posted_is_posted_by_the_next_one(night: Night) -> None:
+    class Dies(Posts):
+        def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
+            raise ProcessDied("post")
+
+    row = night.put(DrillResult.PASSED)
+    dying, following = replace(night.ticks, messengers={"slack": Dies()}), night.replica()
+    with pytest.raises(ProcessDied):
+        dying.look_after(night.store)
+    following.look_after(night.store)
+    assert night.posts.said == [], "the other process may be about to"
+    night.house.clock.pass_by(minutes=10)
+    following.look_after(night.store)
+    night.house.clock.pass_by(hours=1)
+    following.look_after(night.store)
+
+    assert next(one for one in night.posts.said if "PASSED" in one).startswith(f"Drill of {row.store}: PASSED.")
+    assert len([one for one in night.posts.said if "PASSED. Why." in one]) == 1
+
+
+def test_a_chat_that_takes_nothing_for_a_day_is_given_up(night: Night) -> None:
+    night.put(DrillResult.PASSED)
+    night.posts.down = True
+    for _ in range(3):
+        night.ticks.look_after(night.store)
+        night.house.clock.pass_by(hours=12)
+
+    assert next(one for one in night.drills() if one.run == RUN).told_at is not None
 
 
 def test_two_replicas_and_a_restart_make_one_drill_in_a_window(house: House) -> None:
