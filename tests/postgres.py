@@ -120,12 +120,9 @@ class Postgres:
     def silent(self) -> Iterator[None]:
         """All processes of the server are stopped: connections are taken by the kernel, and nobody answers."""
         assert self._server is not None
-        with stopped(self._server.pid):  # the first, so that it starts no others meanwhile
-            children = subprocess.run(
-                ["ps", "-o", "pid=", "--ppid", str(self._server.pid)], capture_output=True, check=True
-            )
-            with stopped(*map(int, children.stdout.split())):
-                yield
+        pid = self._server.pid
+        with stopped(pid), stopped(*_children(pid)):  # the first one first, so that it starts no others meanwhile
+            yield
 
     def _start(self, user: pwd.struct_passwd | None) -> None:
         programs = _programs()
@@ -168,6 +165,11 @@ class Postgres:
         return psycopg.connect(
             host="127.0.0.1", port=self._port, user=_OWNER, dbname="postgres", autocommit=True, connect_timeout=60
         )
+
+
+def _children(pid: int) -> list[int]:
+    """Of a process with one thread, from the kernel: a bare system has no `ps`."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _programs() -> Path | None:

@@ -10,11 +10,14 @@ import pytest
 
 from tests.integrations.redis.ground import RedisGround
 
+_NEEDED = ("redis-server", "redis-cli", "redis-check-rdb")
+
 
 @pytest.fixture
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisGround]:
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed (Debian packages redis-server and redis-tools)")
+    missing = [name for name in _NEEDED if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)} (Debian packages redis-server and redis-tools)")
     place: Path = tmp_path_factory.mktemp("r")  # short: it holds sockets
     with RedisGround(place) as made:
         yield made
