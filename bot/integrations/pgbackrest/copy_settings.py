@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bot.integrations.pgbackrest.copy_folder import CopyFolder
+from bot.integrations.pgbackrest.recovery_log import LINE_PREFIX
 
 _LINE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]*)\s*(?:=\s*|\s)(.*?)\s*")
 #: Not archive_cleanup_command and recovery_end_command: pgBackRest leaves them as ALTER SYSTEM has set them at the
@@ -42,6 +43,7 @@ APART = {
     "logging_collector": "off",
     "log_destination": "stderr",
     "log_timezone": "UTC",
+    "log_line_prefix": LINE_PREFIX,
 }
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 
-_LEVELS = re.compile(r"\b(FATAL|PANIC): +(.*)")
+#: What the copy's server begins its lines with: those about a client, and no others, say so. A client that is turned
+#: away has a FATAL of its own, which is no reason why the server ended.
+LINE_PREFIX = "%m [%p] %qclient: "
+_LEVELS = re.compile(r"(?<!client: )\b(FATAL|PANIC): +(.*)")
 _RESTORED = re.compile(r'restored log file "([0-9A-F]{24})"')
 _LAST = re.compile(r"last completed transaction was at log time (.+)")
 _MISSING = re.compile(r"unable to find ([0-9A-F]{24}) in the archive")

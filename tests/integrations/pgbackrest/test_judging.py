@@ -240,6 +240,9 @@ def test_the_hint_that_makes_corrupt_clusters_is_never_repeated() -> None:
     )
     assert failure_in("LOG:  database system is ready") == ""
     assert failure_in("FATAL:  the database system is starting up") == "", "that was said to the bot, which had asked"
+    turned_away = '2026-12-01 05:00:01 UTC [77] client: FATAL:  password authentication failed for user "app"'
+    assert failure_in(f"{turned_away}\n2026-12-01 05:00:02 UTC [70] PANIC:  no space") == "PostgreSQL says: no space"
+    assert failure_in(turned_away) == ""
     assert failure_in('FATAL:  role "x" is odd\nHINT:  delete it') == 'PostgreSQL says: role "x" is odd'
 
 
