@@ -52,6 +52,8 @@ from tests.dials import Dials, Turn
 from tests.fakes.chat import Chat
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+#: A machine that stands still for some seconds is no database that does not answer.
+_PATIENCE_S = 60.0
 SEVERITIES = {
     "critical": Severity.CRITICAL,
     "error": Severity.ERROR,
@@ -219,7 +221,13 @@ class House:
             for one, said in zip(self.channels, ("Slack", "Telegram", "PagerDuty"), strict=True)
         ]
         rules = rules or AlertRules(severities=SEVERITIES)
-        self.intake = Intake(self.store, rules=rules, subscriptions=mouths, on_commit=self.written.append)
+        self.intake = Intake(
+            self.store,
+            rules=rules,
+            subscriptions=mouths,
+            on_commit=self.written.append,
+            answer_within_s=_PATIENCE_S,
+        )
         self.accounts: dict[tuple[str, str], str] = {}  #: account -> person, by the settings; a change counts at once
         self.vouches: dict[str, AccountVerifier] = {}  #: platforms that are asked whether accounts are still active
         self.people: dict[str, Principal] = {}  #: the people of the settings; a change counts at once

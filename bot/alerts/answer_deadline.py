@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 WITHIN_S = 4.5
 #: How soon to check again when the queue was being moved.
 _RECHECK_S = 0.25
-_TOO_LATE = f"the database did not take it within {WITHIN_S:g} s"
 
 
 class NotStored(Exception):
@@ -62,7 +61,9 @@ class SenderAnswers:
         *,
         observe: Callable[[Sequence[tuple[AlertBatch, IntakeResult | Exception]]], None],
         post_answer: Callable[[Callable[[], None]], object],
+        within_s: float = WITHIN_S,
     ) -> None:
+        self._within_s = within_s
         self._queue = queue
         self._observe = observe
         self.post = post_answer
@@ -120,18 +121,19 @@ class SenderAnswers:
             oldest = monotonic()
         oldest = min([oldest, *(one.since for one in self.in_progress if one.done)])
         if moves % 2 or moves != self.moves:
-            return min(_RECHECK_S, WITHIN_S)
-        return max(0.0, oldest + WITHIN_S - monotonic())
+            return min(_RECHECK_S, self._within_s)
+        return max(0.0, oldest + self._within_s - monotonic())
 
     def _answer_late(self) -> None:
         late = self._late()
         if late:
-            logger.warning("alerts not stored", extra={"deliveries": len(late), "why": _TOO_LATE})
-            self.answer(late, [NotStored(_TOO_LATE)] * len(late))
+            why = f"the database did not take it within {self._within_s:g} s"
+            logger.warning("alerts not stored", extra={"deliveries": len(late), "why": why})
+            self.answer(late, [NotStored(why)] * len(late))
 
     def _late(self) -> list[PendingDelivery]:
         """The deliveries that have waited for too long."""
-        before = monotonic() - WITHIN_S
+        before = monotonic() - self._within_s
         return [one for one in self.in_progress if one.done and one.since <= before] + self.out_of_queue(before)
 
     def out_of_queue(self, before: float) -> list[PendingDelivery]:

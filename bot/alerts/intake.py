@@ -19,7 +19,7 @@ from datetime import timedelta
 from time import monotonic
 
 from bot.alerts import ingest
-from bot.alerts.answer_deadline import Done, IntakeResult, NotStored, PendingDelivery, SenderAnswers
+from bot.alerts.answer_deadline import WITHIN_S, Done, IntakeResult, NotStored, PendingDelivery, SenderAnswers
 from bot.alerts.classification import AlertRules
 from bot.alerts.correlation import Correlator
 from bot.alerts.internal import unreadable
@@ -72,6 +72,7 @@ class Intake:
         on_commit: OnCommit,
         observe: Callable[[Sequence[tuple[AlertBatch, IntakeResult | Exception]]], None] = lambda _: None,
         post: Callable[[Callable[[], None]], object] = lambda answer: answer(),
+        answer_within_s: float = WITHIN_S,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -81,7 +82,7 @@ class Intake:
         self.soon: Callable[[Callable[[], None]], object] = lambda wake: wake()
         self._queue: deque[PendingDelivery] = deque()
         self.post = post
-        self._answers = SenderAnswers(self._queue, observe=observe, post_answer=self._post)
+        self._answers = SenderAnswers(self._queue, observe=observe, post_answer=self._post, within_s=answer_within_s)
         self._stored_at: float | None = None  #: when the last commit succeeded; None when the last one failed
         self._proof: Future[object] | None = None  #: the last readiness probe
         self._wake_lock = threading.Lock()
