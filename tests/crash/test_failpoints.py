@@ -49,6 +49,7 @@ def test_nothing_is_lost_when_the_bot_is_killed_at(name: str, tmp_path: Path) ->
         check(play, doubtful)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLAYED)
 def test_nothing_is_lost_when_an_unexpected_error_is_raised_at(name: str, tmp_path: Path) -> None:
     with stage(tmp_path) as play:
@@ -74,6 +75,7 @@ def test_nothing_is_lost_when_a_lease_runs_out_at(name: str, tmp_path: Path) -> 
         check(play, doubtful)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.parametrize("name", ["intake.written", "intake.committed", "delivery.claimed", "delivery.sent"])
 def test_nothing_is_lost_on_postgresql_when_the_bot_is_killed_at(name: str, tmp_path: Path, postgres: Postgres) -> None:

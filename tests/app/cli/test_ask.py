@@ -184,9 +184,9 @@ def test_it_takes_less_than_a_second_of_the_processor(sqlite_template: Path, tmp
     config = settings(tmp_path, store={"url": "sqlite:///vakhta.db"}, **_ALL)
     command = [sys.executable, "-c", f"{_LOADED}\nsys.exit(0)", "ask", "--config", str(config), *words]
 
-    took, _ = min(_timed(command) for _ in range(4))
+    allowed = 1.0 * _slowness()
 
-    assert took < 1.0 * _slowness()
+    assert any(_timed(command)[0] < allowed for _ in range(4))
 
 
 def _timed(command: list[str]) -> tuple[float, str]:
