@@ -17,7 +17,7 @@ from bot.lib import time_windows
 from bot.lib.settings_fields import Mistake, Section, Span, ZoneName
 
 #: What commands accept as a name.
-_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9./]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:[./][a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)*")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _TO_ROTA = re.compile(r"rota (\S+)")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -196,8 +196,9 @@ class RotaView:
 
     rota: str
     zone: ZoneInfo
-    shifts: tuple[Shift, ...]  #: of that instant, each as long as it is
-    until: datetime | None  #: when other people are on call; None: not within a year
+    shifts: tuple[Shift, ...]  #: of that instant, each as long as it is, as far as it was followed
+    followed_to: datetime  #: a shift that ends here may go on
+    until: datetime | None  #: when other people are on call; None: not before `followed_to`
     coming: tuple[Shift, ...]  #: those that are on call from then on
     gaps: tuple[RotaGap, ...]  #: of the next days, as many as were asked for
 

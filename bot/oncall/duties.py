@@ -1,13 +1,14 @@
 """Who is on call for a service: people of the settings, and whoever is on call by a rota at that moment.
 
-The trap: an answer that is kept is wrong a minute later. So an answer of a rota is kept with the time for which it
-holds, until something changes by the rota itself, and no longer.
+The trap: an answer that is kept is wrong a minute later. So an answer is kept with the time for which it holds, until
+something changes by a rota itself, and no longer; and until people change something.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.core.rota import GapRule, Override, Rota, RotaGap, Rotas, RotaView, Shift, ShiftSource
@@ -18,8 +19,9 @@ _REACHES = (timedelta(days=9), timedelta(days=70), timedelta(days=400))
 #: An answer is kept for no longer than this.
 _KEPT = timedelta(days=1)
 
-#: What people changed in chats, of the rota with that name, in the order in which they did.
-Changes = Callable[[str], Sequence[Override]]
+#: What people changed in chats, by rota, in the order in which they did; the same object until there is another change.
+Changes = Callable[[], Mapping[str, Sequence[Override]]]
+_NO_CHANGES: Mapping[str, Sequence[Override]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,18 @@ class OnCallFor:
     rotas: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Who is on call from `start` on and before `end`, if nobody changes anything."""
+
+    start: datetime
+    end: datetime
+    changes: Mapping[str, Sequence[Override]]
+    ordered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_service: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    by_person: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
 class Duties:
     """Implements `core.rota.OnCallNow`. `now`: the clock. Safe to be called by several threads."""
 
@@ -38,44 +52,30 @@ class Duties:
         services: Mapping[str, OnCallFor],
         rotas: Rotas,
         now: Callable[[], datetime],
-        changes: Changes = lambda _: (),
+        changes: Changes = lambda: _NO_CHANGES,
     ) -> None:
         self.rotas = rotas
         self.services = {name: one for name, one in services.items() if one.people or one.rotas}
         self._now = now
         self._changes = changes
-        self._kept: dict[str, tuple[Sequence[Override], DutySpan]] = {}
+        self._kept: _Kept | None = None
 
     def people(self, service: str) -> frozenset[str]:
-        named = self.services.get(service)
-        return frozenset() if named is None else self._people(named, self._now())
+        return self._at_present().by_service.get(service, frozenset())
 
     def ordered(self, service: str) -> tuple[str, ...]:
         """As `people`, in the order in which they are written."""
-        named = self.services.get(service, OnCallFor())
-        at = self._now()
-        by_rotas = (one for rota in named.rotas for one in self.at(rota, at).people)
-        return tuple(dict.fromkeys((*named.people, *by_rotas)))
+        return self._at_present().ordered.get(service, ())
 
     def services_of(self, person: str) -> frozenset[str]:
-        at = self._now()
-        return frozenset(name for name, named in self.services.items() if person in self._people(named, at))
+        return self._at_present().by_person.get(person, frozenset())
 
     def by_service(self) -> Mapping[str, frozenset[str]]:
-        at = self._now()
-        return {name: self._people(named, at) for name, named in self.services.items()}
-
-    def at(self, rota: str, at: datetime) -> DutySpan:
-        """Who is on call by the rota at that instant. Only its `end` says anything about other instants."""
-        changes = self._changes(rota)
-        kept = self._kept.get(rota)
-        if kept is None or kept[0] != changes or not kept[1].start <= at < kept[1].end:
-            kept = self._kept[rota] = changes, next(self.duty_spans(rota, at, at + _KEPT))
-        return kept[1]
+        return self._at_present().by_service
 
     def duty_spans(self, rota: str, since: datetime, until: datetime) -> Iterator[DutySpan]:
         """That time from beginning to end, cut where anything changes; with the people of the rotas that fill gaps."""
-        yield from self._filled(self.rotas[rota], since, until)
+        yield from self._filled(self.rotas[rota], since, until, self._changes())
 
     def shifts(self, rota: str, since: datetime, until: datetime) -> tuple[Shift, ...]:
         """All shifts that overlap that time, cut at its edges, by their starts."""
@@ -86,40 +86,73 @@ class Duties:
         allowed = self.rotas[rota].gaps is GapRule.ALLOWED
         return () if allowed else tuple(gaps_of(self.rotas[rota], self.duty_spans(rota, since, until)))
 
-    def view(self, rota: str, at: datetime, *, ahead: timedelta) -> RotaView:
-        """Who is on call at that instant, what comes next, and the gaps of so much time from then on."""
-        for reach in _REACHES:
-            found = self.shifts(rota, at - reach, at + reach)
+    def view(self, rota: str, at: datetime, *, ahead: timedelta, far: bool = True) -> RotaView:
+        """Who is on call at that instant, what comes next, and the gaps of so much time from then on.
+
+        `far`: follow shifts for more than a year; otherwise for days.
+        """
+        for reach in _REACHES if far else _REACHES[:1]:
+            spans = list(self.duty_spans(rota, at - reach, at + reach))
+            found = shifts_of(spans)
             shifts = tuple(one for one in found if one.start <= at < one.end)
-            until = self._next_change(rota, at, at + reach)
-            open_ended = until is None or any(one.end == at + reach or one.start == at - reach for one in shifts)
-            if not open_ended:
+            until = _next_change(spans, at)
+            edges = at - reach, at + reach
+            if until is not None and not any(one.start == edges[0] or one.end == edges[1] for one in shifts):
                 break
         coming = () if until is None else tuple(one for one in found if one.start <= until < one.end)
-        gaps = self.gaps(rota, at, at + ahead)
-        return RotaView(rota=rota, zone=self.rotas[rota].zone, shifts=shifts, until=until, coming=coming, gaps=gaps)
+        return RotaView(
+            rota=rota,
+            zone=self.rotas[rota].zone,
+            shifts=shifts,
+            followed_to=at + reach,
+            until=until,
+            coming=coming,
+            gaps=self.gaps(rota, at, at + ahead),
+        )
 
-    def _next_change(self, rota: str, at: datetime, until: datetime) -> datetime | None:
-        """When other people are on call than at that instant."""
-        first: DutySpan | None = None
-        for one in self.duty_spans(rota, at, until):
-            if first is None:
-                first = one
-            elif one.people != first.people:
-                return one.start
-        return None
+    def _at_present(self) -> _Kept:
+        at, changes, kept = self._now(), self._changes(), self._kept
+        if kept is None or kept.changes is not changes or not kept.start <= at < kept.end:
+            kept = self._kept = self._read(at, changes)
+        return kept
 
-    def _people(self, named: OnCallFor, at: datetime) -> frozenset[str]:
-        return frozenset(named.people).union(*(self.at(rota, at).people for rota in named.rotas))
+    def _read(self, at: datetime, changes: Mapping[str, Sequence[Override]]) -> _Kept:
+        named = {rota for service in self.services.values() for rota in service.rotas}
+        spans = {rota: next(self._filled(self.rotas[rota], at, at + _KEPT, changes)) for rota in named}
+        ordered = {
+            name: tuple(dict.fromkeys((*one.people, *(who for rota in one.rotas for who in spans[rota].people))))
+            for name, one in self.services.items()
+        }
+        by_person: dict[str, set[str]] = defaultdict(set)
+        for name, people in ordered.items():
+            for one in people:
+                by_person[one].add(name)
+        return _Kept(
+            start=at,
+            end=min((one.end for one in spans.values()), default=at + _KEPT),
+            changes=changes,
+            ordered=ordered,
+            by_service={name: frozenset(people) for name, people in ordered.items()},
+            by_person={person: frozenset(services) for person, services in by_person.items()},
+        )
 
-    def _filled(self, rota: Rota, since: datetime, until: datetime) -> Iterator[DutySpan]:
-        for one in duty_spans(rota, since, until, self._changes(rota.name)):
+    def _filled(
+        self, rota: Rota, since: datetime, until: datetime, changes: Mapping[str, Sequence[Override]]
+    ) -> Iterator[DutySpan]:
+        for one in duty_spans(rota, since, until, changes.get(rota.name, ())):
             if not rota.gaps_to or len(one.people) >= rota.at_least:
                 yield one
                 continue
-            for other in self._filled(self.rotas[rota.gaps_to], one.start, one.end):
+            for other in self._filled(self.rotas[rota.gaps_to], one.start, one.end, changes):
                 helping = (
                     Duty(duty.people, ShiftSource.OTHER_ROTA, rota.gaps_to) for duty in other.duties if not duty.shadow
                 )
                 duties = tuple(dict.fromkeys((*one.duties, *helping)))
                 yield one._replace(start=other.start, end=other.end, duties=duties)
+
+
+def _next_change(spans: Sequence[DutySpan], at: datetime) -> datetime | None:
+    """When other people are on call than at that instant."""
+    present = next(number for number, one in enumerate(spans) if one.start <= at < one.end)
+    changed = (one.start for one in spans[present + 1 :] if one.people != spans[present].people)
+    return next(changed, None)
