@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -158,7 +159,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> int:
-    settings, warnings = read_settings(given.config, os.environ, files_too=True)
+    settings, warnings = read_settings(given.config, os.environ, files_too=True, now=datetime.now(UTC))
     _print_warnings(warnings)
     if given.live:
         asked = importlib.import_module("bot.app.cli.live_check").check(settings)

@@ -101,7 +101,7 @@ def _waits_for(one: WaitingPlan) -> str:
 def _on_call(on_call: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     yield "On call:" if on_call else "Nobody is on call, according to the settings."
     for service, names in list(on_call.items())[:_SERVICES]:
-        yield f"{service}: {', '.join(names)}"
+        yield f"{service}: {', '.join(names) or 'nobody now; `oncall` says until when'}"
     if len(on_call) > _SERVICES:
         yield f"... and {len(on_call) - _SERVICES} more services."
 

@@ -26,6 +26,7 @@ from bot.actions.upkeep import Upkeep
 from bot.alerts import internal
 from bot.alerts.classification import AlertRules
 from bot.alerts.intake import Intake, IntakeResult
+from bot.app.build_rotas import on_call_for
 from bot.app.scheduler import Scheduler
 from bot.backups.drill_schedule import scheduled_rule
 from bot.chatops.account_recheck import AccountVerification
@@ -42,9 +43,11 @@ from bot.core.message import MessageKind, Notification, Subscription
 from bot.core.plan import Risk
 from bot.core.registry import Registry
 from bot.core.request import UNKNOWN_PRINCIPAL, Principal, Reply, Request
+from bot.core.rota import Rota
 from bot.incidents import undelivered
 from bot.notifications.card import CardSettings
 from bot.notifications.sender import Backoff, Sender
+from bot.oncall.duties import Duties
 from bot.store import audit_log, outbox
 from bot.store.engine import Store, Unavailable
 from bot.store.views import DeliveryView
@@ -244,7 +247,8 @@ class House:
         self.mouths = mouths
         self.tools = tools
         self.rules, self.roles, self.freezes = rules, roles, freezes
-        self.on_call: dict[str, list[str]] = {}  #: service -> ids of people; read at the next `settle`
+        self.on_call: dict[str, list[str]] = {}  #: service -> people and rotas, as written; read at the next `settle`
+        self.rotas: dict[str, Rota] = {}  #: read at the next `settle`
         self.services: tuple[str, ...] = ()  #: the services of the catalog; read at the next `settle`
         self.environments: dict[str, str | None] = {}  #: of each service of the catalog; read at the next `settle`
         self.cards = cards or CardSettings(
@@ -284,13 +288,15 @@ class House:
             places=[one.name for one in self.channels],
             typed=["in Slack it is `/vakhta link ...`"],
         )
+        named = {service: on_call_for(written) for service, written in self.on_call.items()}
+        duties = Duties(named, self.rotas, self.clock)
         rights = Authorizer(
-            policy=Policy(self.roles, people=self.people.values(), freezes=self.freezes, on_call=self.on_call),
+            policy=Policy(self.roles, people=self.people.values(), freezes=self.freezes, on_call=duties),
             linking=self.linking,
             environments=self.environments,
             external_policy=self.opinion,
             pagers=frozenset({self.pagerduty.name}),
-            name_lookup=partial(known_names, people, self.services),
+            name_lookup=partial(known_names, people, self.services, rotas=tuple(self.rotas)),
             scheduled_rule=partial(scheduled_rule, self.tools.backups.stores if self.tools.backups else {}),
         )
         breaking = BreakGlass(authorizer=rights, subscriptions=self.mouths, rules=self.rules, contact="carla")
@@ -317,6 +323,7 @@ class House:
             runner=self.runs,
             live_answers=LiveAnswers({}),
             cards=self.cards,
+            duties=duties,
             on_commit=self.written.append,
         )
         self.tending = Upkeep(

@@ -15,12 +15,14 @@ from datetime import datetime
 from bot.access.conditions import ConditionCheck, Conditions, Context, checks_of
 from bot.core.access import Permission
 from bot.core.request import Principal
+from bot.core.rota import OnCallNow
 from bot.lib.text import TextMatcher, glob_matcher
 
 #: Every known person may use these, and no rule can deny them.
 ALWAYS_ALLOWED = frozenset({"whoami", "help", "link", "unlink"})
 _VIEWER = (
     "show *", "incidents", "home", "approvals", "whoami", "help", "silences", "glass", "status *", "backups *", "dr *",
+    "oncall",
 )  # fmt: skip
 _RESPONDER = (
     "ack", "unack", "resolve", "reopen", "assign", "note", "severity", "page", "resend", "silence", "unsilence",
@@ -104,7 +106,7 @@ class Policy:
         *,
         freezes: Iterable[Freeze] = (),
         people: Iterable[Principal] = (),
-        on_call: Mapping[str, Collection[str]] | None = None,
+        on_call: OnCallNow | Mapping[str, Collection[str]] | None = None,
     ) -> None:
         named = {name: _built_in(name) for name in BUILT_IN} | {role.name: role for role in roles}
         self._people = {one.id: one for one in sorted(people, key=lambda one: one.id)}
@@ -117,12 +119,7 @@ class Policy:
             for freeze in sorted(freezes, key=lambda one: (one.until, one.name))
         )
         self.break_glass_roles = frozenset(name for name, role in named.items() if role.break_glass)
-        duties: dict[str, set[str]] = defaultdict(set)
-        for service, ids in (on_call or {}).items():
-            for person in ids:
-                duties[person].add(service)
-        self._on_call = {service: frozenset(ids) for service, ids in (on_call or {}).items()}
-        self._duties = {person: frozenset(services) for person, services in duties.items()}
+        self._on_call = _Always(on_call or {}) if on_call is None or isinstance(on_call, Mapping) else on_call
         self._rules = {name: tuple(_compiled(role)) for name, role in named.items()}
         self._by_roles: dict[tuple[frozenset[str], str], RuleIndex] = {}
         self._by_verb: dict[str, RuleIndex] = {}
@@ -152,16 +149,16 @@ class Policy:
         return roles | self.break_glass_roles if context.is_break_glass_active else roles - self.break_glass_roles
 
     def on_call_for(self, person: str) -> frozenset[str]:
-        """The services that the person is on call for."""
-        return self._duties.get(person, frozenset())
+        """The services that the person is on call for now."""
+        return self._on_call.services_of(person)
 
     def on_call_by_service(self) -> Mapping[str, frozenset[str]]:
-        """The ids of the people on call, by service."""
-        return self._on_call
+        """The ids of the people on call now, by service."""
+        return self._on_call.by_service()
 
     def on_call(self, service: str | None) -> frozenset[str]:
-        """The ids of the people on call for it."""
-        return self._on_call.get(service, frozenset()) if service is not None else frozenset()
+        """The ids of the people on call for it now."""
+        return self._on_call.people(service) if service is not None else frozenset()
 
     def people_with(self, verb: str) -> list[Principal]:
         """The people of the settings whose own roles allow that verb on some target."""
@@ -175,6 +172,22 @@ class Policy:
     def _index(self, roles: Iterable[str], verb: str) -> RuleIndex:
         held = [compiled for role in roles for compiled in self._rules.get(role, ()) if compiled.verb(verb)]
         return RuleIndex(sorted(held, key=lambda one: one.precedence))
+
+
+class _Always:
+    """People who are on call at every time."""
+
+    def __init__(self, on_call: Mapping[str, Collection[str]]) -> None:
+        self._on_call = {service: frozenset(ids) for service, ids in on_call.items()}
+
+    def people(self, service: str) -> frozenset[str]:
+        return self._on_call.get(service, frozenset())
+
+    def services_of(self, person: str) -> frozenset[str]:
+        return frozenset(service for service, ids in self._on_call.items() if person in ids)
+
+    def by_service(self) -> Mapping[str, frozenset[str]]:
+        return self._on_call
 
 
 class RuleIndex:

@@ -232,7 +232,9 @@ class Bot:
             list(self.channels.values()),
             report_failure=partial(undelivered.report_undelivered, subscriptions=subscriptions),
             report_channel=partial(undelivered.report_channel, subscriptions=subscriptions),
-            cards=build_card_settings(self._settings, partial(self.account_linking.account_of, self.store)),
+            cards=build_card_settings(
+                self._settings, partial(self.account_linking.account_of, self.store), self._chatops.duties
+            ),
             on_commit=self._on_commit,
             observe=self._observe_delivery,
         )
@@ -308,7 +310,7 @@ class Bot:
             public_url=self._settings.server.public_url,
             api_token=self._settings.server.api_token,
             version=version("vakhta"),
-            cards=build_card_settings(self._settings),
+            cards=build_card_settings(self._settings, duties=self._chatops.duties),
             backups=self._backups,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +21,7 @@ from bot.access.conditions import Conditions
 from bot.access.identity import People
 from bot.access.policy import Freeze, Policy, Role, Rule
 from bot.alerts.classification import AlertRules, Service
+from bot.app.build_rotas import build_duties
 from bot.audit import anchors, signed_note
 from bot.audit.anchors import Keep, PutAnchor
 from bot.audit.signer import Signer
@@ -34,6 +35,7 @@ from bot.core.channel import Channel, ChannelFacts, GroupPlatform, Messenger, Us
 from bot.core.incident import CONSOLE
 from bot.core.message import Contact, Subscription
 from bot.core.request import Principal
+from bot.core.rota import OnCallNow
 from bot.core.severity_words import USUAL_SEVERITIES
 from bot.incidents.transitions import CourseRules
 from bot.integrations import channel_names, load_channel, load_unloaded
@@ -45,6 +47,7 @@ from bot.notifications.card import CardSettings
 from bot.notifications.template_settings import TemplatesSettings
 from bot.notifications.templates import CARD, PAGE, TITLE, Render, Templates
 from bot.notifications.templates import NAMES as TEMPLATE_NAMES
+from bot.oncall.duties import Duties
 from bot.store.connections import TROUBLES, is_newest
 from bot.store.engine import Store, Unavailable
 
@@ -259,8 +262,8 @@ def _groups_of(made: Mapping[str, ChannelFacts], people: People) -> GroupPlatfor
     return None
 
 
-def build_policy(settings: Settings) -> Policy:
-    """Builds the policy: roles with their rules, freezes, and who is on call."""
+def build_policy(settings: Settings, on_call: OnCallNow | None = None) -> Policy:
+    """Builds the policy: roles with their rules, freezes, and who is on call, by default by the machine's clock."""
     return Policy(
         [_build_role(name, role) for name, role in settings.roles.items()],
         freezes=[
@@ -268,8 +271,12 @@ def build_policy(settings: Settings) -> Policy:
             for one in settings.freezes
         ],
         people=build_people(settings).persons.values(),
-        on_call={one.name: one.on_call for one in settings.services if one.on_call},
+        on_call=on_call or build_duties(settings, _utc_now),
     )
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def flagger_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:
@@ -326,19 +333,21 @@ def _compiled(owners: Mapping[str, TemplatesSettings]) -> dict[tuple[str, str], 
     return made
 
 
-def build_card_settings(settings: Settings, account_of: Callable[[str, str], str] | None = None) -> CardSettings:
-    """Builds what cards show of the settings: names, who is on call, where the board is.
+def build_card_settings(
+    settings: Settings, account_of: Callable[[str, str], str] | None = None, duties: Duties | None = None
+) -> CardSettings:
+    """Builds what cards show of the settings: names, who is on call when a card is drawn, where the board is.
 
     `account_of`: a person's account in a channel, "" for none. It is asked only about people who are on call. Without
-    it, only accounts of the settings count.
+    it, only accounts of the settings count. `duties`: who is on call; by default, by the clock of the machine.
     """
     listed = build_people(settings)
     account = account_of or (lambda person, channel: listed.account_of(person, channel) or "")
     people = {one.id: one for one in settings.people}
-    on_call = {one.name: one.on_call or () for one in settings.services}
+    on_call = duties or build_duties(settings, _utc_now)
 
     def contacts(service: str | None, channel: str) -> tuple[Contact, ...]:
-        called = [people[one] for one in on_call.get(service or "", ()) if one in people]
+        called = [people[one] for one in on_call.ordered(service or "") if one in people]
         return tuple(Contact(id=one.id, name=one.name, account=account(one.id, channel)) for one in called)
 
     section = settings.sources.alertmanager

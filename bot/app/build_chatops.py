@@ -28,6 +28,7 @@ from bot.app.build import (
     build_policy,
     flagger_tokens,
 )
+from bot.app.build_rotas import build_duties
 from bot.app.build_tools import build_tools
 from bot.backups.drill_schedule import scheduled_rule
 from bot.chatops.account_recheck import AccountVerification
@@ -46,6 +47,7 @@ from bot.core.message import Subscription
 from bot.core.registry import Registry
 from bot.core.request import Reply, Request
 from bot.notifications.card import CardSettings
+from bot.oncall.duties import Duties
 from bot.store import runs
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.engine import Store, Unavailable
@@ -70,6 +72,7 @@ class ChatOps:
     upkeep: Upkeep
     flagger_gates: FlaggerGates
     backups: Backups | None  #: None where the settings have no store of backups
+    duties: Duties
     messengers: Mapping[str, Messenger]
 
     def stop(self, within: timedelta) -> None:
@@ -98,8 +101,11 @@ def build_chatops(
     tools = tools or build_tools(settings, store.now, records=StoredBackupRecords(store))
     registry = _build_registry(settings, channels, tools)
     linking = build_account_linking(settings, channels)
-    names = partial(known_names, build_people(settings), _services(settings), stores=_stores(settings))
-    authorizer = _build_authorizer(settings, linking, names, channels, tools.backups)
+    names = partial(
+        known_names, build_people(settings), _services(settings), stores=_stores(settings), rotas=tuple(settings.rotas)
+    )
+    duties = build_duties(settings, store.now)
+    authorizer = _build_authorizer(settings, linking, names, channels, backups=tools.backups, duties=duties)
     break_glass = _build_break_glass(settings, authorizer, subscriptions)
     gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
     reports = RunReports(store, {name: one for name, one in channels.items() if isinstance(one, Messenger)})
@@ -116,8 +122,8 @@ def build_chatops(
         authorizer=authorizer,
         wait_for_result=wait_for_results,
     )
-    cards = build_card_settings(settings, partial(linking.account_of, store))
-    return _joined(parts, break_glass, linking, gates, channels, cards=cards)
+    cards = build_card_settings(settings, partial(linking.account_of, store), duties)
+    return _joined(parts, break_glass, linking, gates, channels, cards=cards, duties=duties)
 
 
 def _build_registry(settings: Settings, channels: Mapping[str, ChannelFacts], tools: Tools) -> Registry:
@@ -135,6 +141,7 @@ def facilities_of(settings: Settings, channels: Mapping[str, ChannelFacts], *, s
         Facility.ROLLOUT: any((one.workload or "").startswith("rollout/") for one in placed),
         Facility.FLAGGER: any(one.cluster in gated for one in placed),
         Facility.BACKUPS: bool(settings.backups.stores),
+        Facility.ON_CALL: bool(settings.rotas) or any(one.on_call for one in settings.services),
         Facility.SILENCES: silences,
         Facility.ACCOUNTS: any(one.accounts for one in channels.values()),
         Facility.BREAK_GLASS: any(one.break_glass for one in settings.roles.values()),
@@ -150,10 +157,11 @@ def _joined(
     channels: Mapping[str, ChannelFacts],
     *,
     cards: CardSettings,
+    duties: Duties,
 ) -> ChatOps:
     runner = Runner(parts)
     live_answers = LiveAnswers({} if parts.wait_for_result else parts.reports.messengers)
-    dispatcher = _build_dispatcher(parts, break_glass, channels, runner, live_answers, cards=cards)
+    dispatcher = _build_dispatcher(parts, break_glass, channels, runner, live_answers, cards=cards, duties=duties)
     return ChatOps(
         dispatcher=dispatcher,
         account_linking=linking,
@@ -162,6 +170,7 @@ def _joined(
         upkeep=_build_upkeep(parts, break_glass, runner, dispatcher.undo_automatically),
         flagger_gates=gates,
         backups=parts.tools.backups,
+        duties=duties,
         messengers=parts.reports.messengers,
     )
 
@@ -194,6 +203,7 @@ def _build_dispatcher(
     live_answers: LiveAnswers,
     *,
     cards: CardSettings,
+    duties: Duties,
 ) -> Dispatcher:
     verifiers = {name: one for name, one in channels.items() if isinstance(one, AccountVerifier)}
     return Dispatcher(
@@ -206,6 +216,7 @@ def _build_dispatcher(
         live_answers=live_answers,
         on_commit=parts.on_commit,
         cards=cards,
+        duties=duties,
     )
 
 
@@ -238,10 +249,12 @@ def _build_authorizer(
     linking: AccountLinking,
     names: Callable[[Request], KnownNames],
     channels: Mapping[str, ChannelFacts],
+    *,
     backups: Backups | None,
+    duties: Duties,
 ) -> Authorizer:
     return Authorizer(
-        policy=build_policy(settings),
+        policy=build_policy(settings, duties),
         linking=linking,
         environments={one.name: one.environment for one in settings.services},
         stores=_stores(settings),

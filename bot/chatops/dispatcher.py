@@ -50,6 +50,7 @@ from bot.core.registry import Registry
 from bot.core.request import SCHEDULER, Principal, Reply, Request, cleaned, split_verb
 from bot.lib.failpoints import failpoint
 from bot.notifications.card import CardSettings
+from bot.oncall.duties import Duties
 from bot.store import audit_log, runs, views
 from bot.store import plans as plan_rows
 from bot.store.engine import Store, Unavailable
@@ -76,6 +77,7 @@ class Dispatcher:
         live_answers: LiveAnswers,
         on_commit: OnCommit,
         cards: CardSettings | None = None,
+        duties: Duties | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -88,6 +90,7 @@ class Dispatcher:
             cards=cards or CardSettings(),
             services_seen=self._services_seen,
             targets=tools.targets,
+            duties=duties,
         )
         self._account_verification = account_verification
         self._tools = tools

@@ -15,6 +15,7 @@ from bot.core.registry import Registry
 from bot.core.request import Request, split_verb
 from bot.core.site import ServiceTargets
 from bot.notifications.card import CardSettings
+from bot.oncall.duties import Duties
 
 PAGE = "page"
 
@@ -34,21 +35,28 @@ class RequestParts:
     break_glass: BreakGlass  #: with the authorizer
     cards: CardSettings = field(default_factory=CardSettings)  #: what `show` takes from the settings, as a card does
     services_seen: Callable[[], Collection[str]] = tuple  #: the services of incidents; empty when it cannot be read
+    duties: Duties | None = None  #: who is on call at any time; None: nobody, and no rota
     targets: ServiceTargets | None = None  #: the services that run in a cluster; None: no cluster is set up
 
 
 def known_names(
-    people: People, services: Sequence[str], request: Request, *, stores: Collection[str] = ()
+    people: People,
+    services: Sequence[str],
+    request: Request,
+    *,
+    stores: Collection[str] = (),
+    rotas: Collection[str] = (),
 ) -> KnownNames:
     """The names that arguments may use. A person may also be named by their account in that channel, or by `me`.
 
-    `services`, `stores` of backups: if none is configured, any well-formed name is accepted.
+    `services`, `stores` of backups, `rotas`: if none is configured, any well-formed name is accepted.
     """
     mentioned = {account: one for (channel, account), one in people.accounts.items() if channel == request.channel}
     names: dict[str, Collection[str]] = {
         "person": {**mentioned, **{one: one for one in people.persons}, "me": request.by.id},
     }
-    return names | {sort: some for sort, some in (("service", services), ("store", tuple(stores))) if some}
+    sorts = (("service", services), ("store", tuple(stores)), ("service or rota", (*services, *rotas)))
+    return names | {sort: some for sort, some in sorts if some}
 
 
 def with_services_seen(known: KnownNames, seen: Collection[str]) -> KnownNames:

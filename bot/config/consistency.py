@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.access import policy
 from bot.config.faults import Loc, Plain, nearest
+from bot.config.rotas import ROTA
 from bot.lib import time_windows
 from bot.lib.settings_fields import ChannelSection, is_loopback
 from bot.lib.text import glob_matcher
@@ -113,7 +114,7 @@ def _unknown_on_call(tree: Tree) -> Iterator[FoundFault]:
     people = _ids(tree)
     for loc, service in entries(tree, "services"):
         for number, person in enumerate(_listed(service, "on_call")):
-            if isinstance(person, str) and person not in people:
+            if isinstance(person, str) and not person.startswith(ROTA) and person not in people:
                 yield (*loc, "on_call", number), f"is not the id of a person under `people`; {nearest(person, people)}"
 
 

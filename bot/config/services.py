@@ -75,7 +75,11 @@ class ServiceSettings(Section):
 
     name: str = Field(min_length=1)
     environment: str | None = Field(None, min_length=1, description="Such as production; rules may refer to it.")
-    on_call: tuple[str, ...] | None = Field(None, min_length=1, description="Ids of people; all of them are on call.")
+    on_call: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Ids of people, who are always on call, and rotas, as in: rota orders-primary.",
+    )
     match: Mapping[str, str] = Field(min_length=1, description="label -> value; the alert must have all of them.")
     owner: str | None = None
     templates: TemplatesSettings | None = None

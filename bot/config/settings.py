@@ -7,20 +7,21 @@ Secrets are `SecretStr` from here on, so no repr, log line or error can show one
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
-from bot.config import backups, mistakes, paths, rules, secrets, yaml_reader
+from bot.config import backups, mistakes, paths, rota_faults, rules, secrets, yaml_reader
 from bot.config.access import FreezeSettings, PersonSettings, RoleSettings, SecuritySettings
 from bot.config.audit import AuditSettings
 from bot.config.backups import BackupsSettings
 from bot.config.consistency import Declared, contradictions, entries, section_of, unusable_rules
 from bot.config.faults import InvalidSettings, Loc, Plain, SettingsFault, add_validation_faults
 from bot.config.incidents import FlappingSettings, PageAgainSettings
+from bot.config.rotas import RotaName, RotaSettings
 from bot.config.services import ServiceSettings
 from bot.incidents.transitions import PLACE_LABELS
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
@@ -62,11 +63,12 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
 
 
 def read_settings(
-    path: Path, environ: Mapping[str, str], *, files_too: bool = False
+    path: Path, environ: Mapping[str, str], *, files_too: bool = False, now: datetime | None = None
 ) -> tuple[Settings, tuple[SettingsFault, ...]]:
     """As `load_settings`, with the warnings: settings that are valid but risky.
 
-    `files_too`: a file that the settings name and that cannot be used here is a fault instead of a warning.
+    `files_too`: a file that the settings name and that cannot be used here is a fault instead of a warning. `now`: also
+    warn of times soon in which nobody is on call.
     """
     given = yaml_reader.read_document(path)
     referred = secrets.resolve_references(given, environ)
@@ -89,7 +91,8 @@ def read_settings(
         raise InvalidSettings(given.faults)
     if settings.audit.key is None and not settings.store.url.get_secret_value().startswith("sqlite"):
         warnings.append(given.fault(("audit", "key"), _UNSIGNED))
-    warnings += [given.fault(loc, message, on_value=True) for loc, message in [*_doubts(given.tree), *missing]]
+    gaps = [] if now is None else rota_faults.coming_gaps(given.tree, now)
+    warnings += [given.fault(loc, message, on_value=True) for loc, message in [*_doubts(given.tree), *missing, *gaps]]
     return settings, tuple(sorted(warnings))
 
 
@@ -99,6 +102,7 @@ def _certain_faults(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
     yield from rules.freezes_with_verbs(tree, verbs)
     yield from contradictions(tree, _declared())
     yield from backups.contradictions(tree)
+    yield from rota_faults.contradictions(tree)
 
 
 def _doubts(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
@@ -268,6 +272,7 @@ class Settings(Section):
     people: tuple[PersonSettings, ...] = ()
     roles: Mapping[str, RoleSettings] = Field(default_factory=dict)
     services: tuple[ServiceSettings, ...] = ()
+    rotas: Mapping[RotaName, RotaSettings] = Field(default_factory=dict)
     clusters: Mapping[str, ClusterSettings] = Field(default_factory=dict)
     backups: BackupsSettings = Field(default_factory=BackupsSettings)
     freezes: tuple[FreezeSettings, ...] = ()

@@ -18,6 +18,7 @@ from bot.core.manual import Manual, Topic
 from bot.core.message import SentAgain
 from bot.core.plan import Plan
 from bot.core.request import Reply, Request
+from bot.core.rota import RotaView
 from bot.core.run_state import RunStatus
 
 Args = TypeVar("Args")
@@ -216,6 +217,37 @@ class ListedVerb(CommandInfo, Protocol):
     def manual(self) -> Manual: ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceOnCall:
+    """Whom a service names."""
+
+    name: str
+    always: tuple[str, ...]  #: ids of people, who are on call all the time
+    rotas: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnCallReport:
+    """Who is on call at an instant."""
+
+    at: datetime
+    services: tuple[ServiceOnCall, ...]
+    rotas: tuple[RotaView, ...]
+    left_out: int = 0  #: services and rotas that are not among them
+
+
+class OnCallOperations(Protocol):
+    """`context.on_call`. `at`: a time as it was typed, "" for now. What is no such time raises `Rejected`."""
+
+    def look_up(self, name: str, at: str) -> OnCallReport:
+        """Of a service with its rotas, or of a rota. Raises `Rejected` for a name of neither."""
+        ...
+
+    def look_up_all(self, at: str, limit: int) -> OnCallReport:
+        """Of all, with at most `limit` services and as many rotas; their shifts are followed for days only."""
+        ...
+
+
 class HelpOperations(Protocol):
     """`context.help`: the verbs that this installation can do and that the requester may use on some target."""
 
@@ -241,6 +273,8 @@ class CommandContext(Protocol):
     def accounts(self) -> AccountOperations: ...
     @property
     def break_glass(self) -> BreakGlassOperations: ...
+    @property
+    def on_call(self) -> OnCallOperations: ...
     @property
     def help(self) -> HelpOperations: ...
 

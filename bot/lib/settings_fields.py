@@ -86,6 +86,14 @@ def _moment(written: object) -> object:
         raise ValueError(_nearest_zone(unknown)) from None
 
 
+def _zone(name: str) -> str:
+    try:
+        time_windows.zone(name)
+    except time_windows.UnknownZone as unknown:
+        raise ValueError(_nearest_zone(unknown)) from None
+    return name
+
+
 def _nearest_zone(unknown: time_windows.UnknownZone) -> str:
     near = get_close_matches(unknown.zone, sorted(available_timezones()), n=1)
     return f"names no time zone; did you mean {near[0]!r}?" if near else str(unknown)
@@ -202,6 +210,7 @@ Span = Annotated[
 ]
 TimeWindow = Annotated[str, AfterValidator(_time_window)]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
+ZoneName = Annotated[str, AfterValidator(_zone)]
 HostPort = Annotated[str, AfterValidator(_host_and_port)]
 StoreAddress = Annotated[SecretStr, AfterValidator(_store_address), _STORE_FILE]
 

@@ -103,7 +103,7 @@ def parse_window(written: str) -> WeeklyWindow:
     if begin == end:
         raise ValueError("covers no time; write 00:00-24:00 for whole days")
     return WeeklyWindow(
-        days=_days(days.lower()), begin=_minutes(begin), end=_minutes(end), zone=zone(name), written=written
+        days=parse_days(days.lower()), begin=_minutes(begin), end=_minutes(end), zone=zone(name), written=written
     )
 
 
@@ -153,12 +153,13 @@ def parse_moment(written: str) -> datetime:
     if named == (local.tzinfo is not None):
         raise ValueError(MOMENT)
     try:
-        return _instant(local.replace(tzinfo=zone(name))) if named else local.astimezone(UTC)
+        return first_instant(local, zone(name)) if named else local.astimezone(UTC)
     except OverflowError:
         raise ValueError(MOMENT) from None
 
 
-def _days(written: str) -> frozenset[int]:
+def parse_days(written: str) -> frozenset[int]:
+    """A list of days and ranges in lower case, such as mon,wed-fri; 0 is Monday. Raises `ValueError`."""
     found: set[int] = set()
     for part in written.split(","):
         first, dash, last = part.partition("-")
@@ -182,18 +183,22 @@ def _window(hours: WeeklyWindow, day: date) -> tuple[datetime, datetime]:
 
 def _at(day: date, minutes: int, where: ZoneInfo) -> datetime:
     days, minutes = divmod(minutes, _MINUTES_OF_A_DAY)
-    return _instant(datetime.combine(day + timedelta(days=days), time(minutes // 60, minutes % 60), where))
+    return first_instant(datetime.combine(day + timedelta(days=days), time(minutes // 60, minutes % 60)), where)
 
 
-def _instant(local: datetime) -> datetime:
-    """The local time in UTC. In a gap, the offsets before and after it give instants around it, in the wrong order."""
-    late, early = local.replace(fold=0).astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+def first_instant(local: datetime, where: ZoneInfo) -> datetime:
+    """The naive local time in UTC: of one that comes twice the first, of one that is skipped the instant of the skip.
+
+    The offsets before and after a skip give instants around it, in the wrong order.
+    """
+    late = local.replace(tzinfo=where, fold=0).astimezone(UTC)
+    early = local.replace(tzinfo=where, fold=1).astimezone(UTC)
     if early >= late:
         return late
-    after = late.astimezone(local.tzinfo).utcoffset()
+    after = late.astimezone(where).utcoffset()
     while late - early > timedelta(seconds=1):
         middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
-        if middle.astimezone(local.tzinfo).utcoffset() == after:
+        if middle.astimezone(where).utcoffset() == after:
             late = middle
         else:
             early = middle

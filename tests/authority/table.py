@@ -55,6 +55,7 @@ keep       no       no      no     no        no       yes   no      no       yes
 link       not      yes     yes    yes       yes      yes   yes     yes      yes   yes
 no         no       no      no     no        yes      yes   no      no       yes   yes
 note       no       no      no     yes       no       yes   no      no       yes   no
+oncall     no       no      yes    yes       yes      yes   yes     yes      yes   yes
 page       no       no      no     yes       no       yes   no      no       yes   no
 pause      no       no      no     no        no       not   no      no       not   no
 promote    no       no      no     no        no       not   no      no       not   no
@@ -109,6 +110,7 @@ SAID: dict[str, str] = {
     "link": "link",
     "no": "no {plan}",
     "note": "note 1 it is the cache",
+    "oncall": "oncall",
     "page": "page prod/api because it is down",
     "pause": "pause prod/api",
     "promote": "promote prod/api",

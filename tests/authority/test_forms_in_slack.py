@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,8 +23,15 @@ from tests.fakes.slack_values import member, object_of, rows_of
 from tests.integrations.slack.notices import section
 
 _EXPECTED = expected()
+
+
+def _asks(usage: str) -> bool:
+    """Whether it takes several arguments, and cannot do without one of them."""
+    return usage.count("<") > 1 and "<" in re.sub(r"\[.*?\]", "", usage)
+
+
 _VERBS: Mapping[str, Command[Any] | Action[Any]] = {**commands.find(), **commands.actions()}
-_WITH_FORMS = sorted([*(verb for verb, one in _VERBS.items() if one.usage.count("<") > 1), "turn"])
+_WITH_FORMS = sorted([*(verb for verb, one in _VERBS.items() if _asks(one.usage)), "turn"])
 #: What follows duty is offered to those who may have it at another time.
 _BY_DUTY = {("turn", "off-call")}
 #: What is theirs only for a plan of their own is not offered before they have named it.

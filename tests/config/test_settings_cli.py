@@ -53,6 +53,21 @@ def test_check_says_what_would_start(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "planted" not in told.out + told.err
 
 
+def test_check_warns_of_times_soon_in_which_nobody_is_on_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turn = "turn: {unit: day}, anchor: 2020-01-01"
+    layers = f"[{{name: w, members: [ana, {{vacant: true}}], {turn}}}]"
+    path = written(tmp_path, f"people: [{{id: ana}}]\nrotas:\n  nights: {{zone: UTC, layers: {layers}}}\n")
+
+    code = main(["check", "--config", str(path)])
+
+    told = capsys.readouterr()
+    assert (code, "has no fault" in told.out) == (0, True)
+    assert told.err.count(":3:11 rotas.nights: Nobody is on call for rota nights from ") == 3
+    assert "more such gaps within 30 days; `oncall nights` lists them" in told.err
+
+
 def test_check_lists_every_fault_and_exits_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, "server: {listn: 1}\nstore: {url: x}\n")
 

@@ -6,6 +6,7 @@ from bot.chatops import home
 from bot.chatops.context.accounts import AccountService
 from bot.chatops.context.break_glass import BreakGlassService
 from bot.chatops.context.help import HelpService
+from bot.chatops.context.on_call import OnCallService
 from bot.chatops.context.plans import PlanService
 from bot.chatops.context.runs import RunService
 from bot.chatops.context.unit_of_work import UnitOfWork
@@ -41,6 +42,7 @@ class RequestContext:
         self.runs = RunService(unit, self.incidents)
         self.accounts = AccountService(unit, shared.break_glass)
         self.break_glass = BreakGlassService(unit, shared.break_glass)
+        self.on_call = OnCallService(unit, shared)
         self.help = HelpService(unit, shared, own_run_verbs=OWN_RUN_VERBS)
 
     def get_detail(self, incident: Incident) -> IncidentDetail:
