@@ -38,7 +38,12 @@ from bot.lib import text
 
 KNOWN: KnownNames = {"service": ["prod/api", "staging/api", "web"], "person": {"U1": "ana", "ana": "ana"}}
 SAID: dict[str, Any] = {**commands.find(), **commands.actions()}
-WITH_FORMS = sorted(verb for verb, one in SAID.items() if len(re.findall(r"<|\[[a-z]+\]", one.usage)) > 1)
+#: Several arguments, of which one cannot be left out.
+WITH_FORMS = sorted(
+    verb
+    for verb, one in SAID.items()
+    if len(re.findall(r"<|\[[a-z]+\]", one.usage)) > 1 and "<" in re.sub(r"\[.*?\]", "", one.usage)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
