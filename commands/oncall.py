@@ -16,7 +16,7 @@ from bot.oncall.describe import spell_gap, spell_local, spell_people, spell_reas
 
 #: The most services, and the most rotas, of an answer about all.
 _MOST = 20
-_MOST_GAPS = 5
+_MOST_GAPS = _MOST_OVERRIDES = 5
 _LONGEST_MOMENT = 64
 
 _Names = Callable[[str], str]
@@ -65,6 +65,7 @@ def _of_one(report: OnCallReport, names: _Names) -> Iterator[str]:
     for view in report.rotas:
         yield f"Rota {view.rota} at {spell_local(report.at, view.zone)}:"
         yield from _shifts(view, names)
+        yield from _overrides(report, view, names)
         yield from _gaps(view, names) if view.gaps else ("No gap within 30 days.",)
 
 
@@ -108,6 +109,15 @@ def _in_short(view: RotaView, names: _Names) -> Iterator[str]:
     if view.until is not None:
         coming = [person for one in view.coming if not one.shadow for person in one.people]
         yield f"then {spell_people(dict.fromkeys(coming), names)}"
+
+
+def _overrides(report: OnCallReport, view: RotaView, names: _Names) -> Iterator[str]:
+    """Those that people made and that are not over, each with its id, by which it is ended."""
+    for made in [one for one in report.overrides if one.rota == view.rota][:_MOST_OVERRIDES]:
+        one = made.override
+        place = names(one.person) if one.person else "everybody"
+        when = f"from {spell_local(one.start, view.zone)} to {spell_local(one.end, view.zone)}"
+        yield f"Override {made.id} of {names(one.by)}: {spell_people(one.people, names)} for {place} {when}."
 
 
 def _gaps(view: RotaView, names: _Names) -> Iterator[str]:

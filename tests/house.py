@@ -48,6 +48,7 @@ from bot.incidents import undelivered
 from bot.notifications.card import CardSettings
 from bot.notifications.sender import Backoff, Sender
 from bot.oncall.duties import Duties
+from bot.oncall.overrides import KeptOverrides
 from bot.store import audit_log, outbox
 from bot.store.engine import Store, Unavailable
 from bot.store.views import DeliveryView
@@ -289,7 +290,9 @@ class House:
             typed=["in Slack it is `/vakhta link ...`"],
         )
         named = {service: on_call_for(written) for service, written in self.on_call.items()}
-        duties = Duties(named, self.rotas, self.clock)
+        self.overrides = KeptOverrides(self.store)
+        self.overrides.refresh()
+        duties = Duties(named, self.rotas, self.clock, self.overrides)
         rights = Authorizer(
             policy=Policy(self.roles, people=self.people.values(), freezes=self.freezes, on_call=duties),
             linking=self.linking,

@@ -81,6 +81,11 @@ class AccountLinking:
             logger.warning("a linked account was not looked up", extra={"place": channel, "why": str(trouble)})
             return ""
 
+    def accounts_of(self, sql: Sql, person: str) -> list[Account]:
+        """The person's accounts, one for each channel where they have one."""
+        found = ((channel, self._account_of(sql, person, channel)) for channel in sorted(self._places))
+        return [(channel, account) for channel, account in found if account]
+
     def principal_of(self, sql: Sql, person: str) -> Principal | None:
         """The person with that id, with the roles of now; None if the settings have none."""
         who = self._people.persons.get(person)

@@ -26,7 +26,7 @@ _VIEWER = (
 )  # fmt: skip
 _RESPONDER = (
     "ack", "unack", "resolve", "reopen", "assign", "note", "severity", "page", "resend", "silence", "unsilence",
-    "runs", "break-glass",
+    "override", "remove-override", "runs", "break-glass",
 )  # fmt: skip
 
 #: The allowing rules of built-in roles; a role of the same name in the settings replaces them.

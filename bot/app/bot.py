@@ -51,6 +51,7 @@ from bot.lib import failpoints, terminal
 from bot.lib.metrics import Metrics, OutboxSize
 from bot.notifications.channel_text import problem_text
 from bot.notifications.sender import Sender
+from bot.oncall import overrides
 from bot.store import channel_health, outbox
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.channel_facts import StoredKeptFacts
@@ -194,8 +195,13 @@ class Bot:
             (self._report_unknown_severities, unknown_severities.EVERY_S),
             (look_for_unheard, unheard.EVERY_S),
             (self._report_refused_senders, refused_senders.EVERY_S),
+            *self._ticks_of_rotas(),
             *self._ticks_of_backups(),
         )
+
+    def _ticks_of_rotas(self) -> tuple[tuple[Callable[[], None], int], ...]:
+        kept = self._chatops.overrides
+        return () if kept is None else ((kept.refresh, overrides.EVERY_S),)
 
     def _ticks_of_backups(self) -> tuple[tuple[Callable[[], None], int], ...]:
         if self._backups is None:

@@ -48,6 +48,7 @@ from bot.core.registry import Registry
 from bot.core.request import Reply, Request
 from bot.notifications.card import CardSettings
 from bot.oncall.duties import Duties
+from bot.oncall.overrides import KeptOverrides
 from bot.store import runs
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.engine import Store, Unavailable
@@ -73,6 +74,7 @@ class ChatOps:
     flagger_gates: FlaggerGates
     backups: Backups | None  #: None where the settings have no store of backups
     duties: Duties
+    overrides: KeptOverrides | None = None
     messengers: Mapping[str, Messenger]
 
     def stop(self, within: timedelta) -> None:
@@ -104,7 +106,8 @@ def build_chatops(
     names = partial(
         known_names, build_people(settings), _services(settings), stores=_stores(settings), rotas=tuple(settings.rotas)
     )
-    duties = build_duties(settings, store.now)
+    overrides = KeptOverrides(store)
+    duties = build_duties(settings, store.now, overrides)
     authorizer = _build_authorizer(settings, linking, names, channels, backups=tools.backups, duties=duties)
     break_glass = _build_break_glass(settings, authorizer, subscriptions)
     gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
@@ -123,7 +126,8 @@ def build_chatops(
         wait_for_result=wait_for_results,
     )
     cards = build_card_settings(settings, partial(linking.account_of, store), duties)
-    return _joined(parts, break_glass, linking, gates, channels, cards=cards, duties=duties)
+    joined = _joined(parts, break_glass, linking, gates, channels, cards=cards, duties=duties)
+    return replace(joined, overrides=overrides)
 
 
 def _build_registry(settings: Settings, channels: Mapping[str, ChannelFacts], tools: Tools) -> Registry:
@@ -142,6 +146,7 @@ def facilities_of(settings: Settings, channels: Mapping[str, ChannelFacts], *, s
         Facility.FLAGGER: any(one.cluster in gated for one in placed),
         Facility.BACKUPS: bool(settings.backups.stores),
         Facility.ON_CALL: bool(settings.rotas) or any(one.on_call for one in settings.services),
+        Facility.ROTA: bool(settings.rotas),
         Facility.SILENCES: silences,
         Facility.ACCOUNTS: any(one.accounts for one in channels.values()),
         Facility.BREAK_GLASS: any(one.break_glass for one in settings.roles.values()),

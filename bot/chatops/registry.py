@@ -55,7 +55,10 @@ def known_names(
     names: dict[str, Collection[str]] = {
         "person": {**mentioned, **{one: one for one in people.persons}, "me": request.by.id},
     }
-    sorts = (("service", services), ("store", tuple(stores)), ("service or rota", (*services, *rotas)))
+    sorts = (
+        ("service", services), ("store", tuple(stores)), ("rota", tuple(rotas)),
+        ("service or rota", (*services, *rotas)),
+    )  # fmt: skip
     return names | {sort: some for sort, some in sorts if some}
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 from bot.core.alert import Severity
 from bot.core.channel import CommandInfo
@@ -18,7 +19,7 @@ from bot.core.manual import Manual, Topic
 from bot.core.message import SentAgain
 from bot.core.plan import Plan
 from bot.core.request import Reply, Request
-from bot.core.rota import RotaView
+from bot.core.rota import MadeOverride, Override, RotaView
 from bot.core.run_state import RunStatus
 
 Args = TypeVar("Args")
@@ -234,10 +235,35 @@ class OnCallReport:
     services: tuple[ServiceOnCall, ...]
     rotas: tuple[RotaView, ...]
     left_out: int = 0  #: services and rotas that are not among them
+    overrides: tuple[MadeOverride, ...] = ()  #: of these rotas, those that are not over
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OverrideReport:
+    """What an override changes."""
+
+    id: str
+    override: Override
+    zone: ZoneInfo  #: of the rota
+    replaced: tuple[str, ...]  #: who would be on call in that time without it, the person put there left out
 
 
 class OnCallOperations(Protocol):
     """`context.on_call`. `at`: a time as it was typed, "" for now. What is no such time raises `Rejected`."""
+
+    def override(self, rota: str, person: str, duration: timedelta, *, instead_of: str, start: str) -> OverrideReport:
+        """Put that person on call, and tell whom it concerns.
+
+        `start`: a time as it was typed, "" for now; `instead_of`: "" for everybody.
+
+        Raises:
+            Rejected: it would change nothing, or the past.
+        """
+        ...
+
+    def remove_override(self, beginning: str) -> MadeOverride:
+        """By the first characters of its id. Raises `Rejected`: there is none, or it is over."""
+        ...
 
     def look_up(self, name: str, at: str) -> OnCallReport:
         """Of a service with its rotas, or of a rota. Raises `Rejected` for a name of neither."""

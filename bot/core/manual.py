@@ -63,6 +63,7 @@ class Facility(StrEnum):
     FLAGGER = "Flagger's tokens, `clusters.NAME.flagger.tokens`"
     BACKUPS = "a store, under `backups.stores`"
     ON_CALL = "somebody on call, under `services[].on_call`, or a rota, under `rotas`"
+    ROTA = "a rota, under `rotas`"
     SILENCES = "Alertmanager's API, `sources.alertmanager.api_url`"
     ACCOUNTS = "a chat in which people have accounts, under `channels`"
     BREAK_GLASS = "a role with `break_glass: true`, under `roles`"

@@ -78,6 +78,17 @@ class Override:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MadeOverride:
+    """An override that a person made in a chat. One that was ended has its `end` then."""
+
+    id: str  #: eight hex digits
+    rota: str
+    override: Override
+    made_at: datetime
+    ended_by: str = ""  #: who ended it before its time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Addition:
     """Somebody is on call besides whoever else is."""
 

@@ -24,6 +24,11 @@ Changes = Callable[[], Mapping[str, Sequence[Override]]]
 _NO_CHANGES: Mapping[str, Sequence[Override]] = {}
 
 
+def no_changes() -> Mapping[str, Sequence[Override]]:
+    """Nobody has changed anything."""
+    return _NO_CHANGES
+
+
 @dataclass(frozen=True, slots=True)
 class OnCallFor:
     """Whom a service names: people, who are on call all the time, and rotas."""
@@ -52,7 +57,7 @@ class Duties:
         services: Mapping[str, OnCallFor],
         rotas: Rotas,
         now: Callable[[], datetime],
-        changes: Changes = lambda: _NO_CHANGES,
+        changes: Changes = no_changes,
     ) -> None:
         self.rotas = rotas
         self.services = {name: one for name, one in services.items() if one.people or one.rotas}

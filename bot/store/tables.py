@@ -493,6 +493,24 @@ class BreakGlassRow(SQLModel, table=True):
     account: str = _text()
 
 
+class RotaOverrideRow(SQLModel, table=True):
+    """An override of a rota that a person made; `ended_at`: when it was ended before its time."""
+
+    __tablename__ = "rota_override"
+    __table_args__ = (Index("rota_override_end", "end_at"),)
+
+    id: str = _text(primary_key=True)
+    rota: str = _text()
+    start_at: int = _number()
+    end_at: int = _number()
+    person: str = _text()
+    instead_of: str = _text()
+    by: str = _text()
+    made_at: int = _number()
+    ended_at: int | None = _number()
+    ended_by: str | None = _text()
+
+
 class RestoreRow(SQLModel, table=True):
     """One restore into a copy, drills included; `body`: a `RestoreRecord` as JSON, `open`: 1 while the copy may be."""
 
