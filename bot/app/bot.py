@@ -318,6 +318,7 @@ class Bot:
             version=version("vakhta"),
             cards=build_card_settings(self._settings, duties=self._chatops.duties),
             backups=self._backups,
+            duties=self._chatops.duties,
         )
 
     def _ping(self) -> str | None:

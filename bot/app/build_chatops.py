@@ -103,12 +103,9 @@ def build_chatops(
     tools = tools or build_tools(settings, store.now, records=StoredBackupRecords(store))
     registry = _build_registry(settings, channels, tools)
     linking = build_account_linking(settings, channels)
-    names = partial(
-        known_names, build_people(settings), _services(settings), stores=_stores(settings), rotas=tuple(settings.rotas)
-    )
     overrides = KeptOverrides(store)
     duties = build_duties(settings, store.now, overrides)
-    authorizer = _build_authorizer(settings, linking, names, channels, backups=tools.backups, duties=duties)
+    authorizer = _build_authorizer(settings, linking, channels, backups=tools.backups, duties=duties)
     break_glass = _build_break_glass(settings, authorizer, subscriptions)
     gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
     reports = RunReports(store, {name: one for name, one in channels.items() if isinstance(one, Messenger)})
@@ -249,10 +246,14 @@ def _stores(settings: Settings) -> Mapping[str, str]:
     return {one.name: one.service or "" for one in settings.backups.stores}
 
 
+def _name_lookup(settings: Settings) -> Callable[[Request], KnownNames]:
+    people, rotas = build_people(settings), tuple(settings.rotas)
+    return partial(known_names, people, _services(settings), stores=_stores(settings), rotas=rotas)
+
+
 def _build_authorizer(
     settings: Settings,
     linking: AccountLinking,
-    names: Callable[[Request], KnownNames],
     channels: Mapping[str, ChannelFacts],
     *,
     backups: Backups | None,
@@ -263,7 +264,7 @@ def _build_authorizer(
         linking=linking,
         environments={one.name: one.environment for one in settings.services},
         stores=_stores(settings),
-        name_lookup=names,
+        name_lookup=_name_lookup(settings),
         scheduled_rule=partial(scheduled_rule, backups.stores if backups else {}),
         pagers=frozenset(name for name, channel in channels.items() if channel.pages),
         external_policy=None

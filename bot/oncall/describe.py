@@ -38,13 +38,14 @@ def spell_gap(gap: RotaGap, called: str, zone: ZoneInfo, names: Names = str) -> 
 def spell_reason(shift: Shift, names: Names = str) -> str:
     """Why they are on call: "by layer weekly", "in the place of Ana, by an override of Bo"."""
     place = f"in the place of {spell_list(map(names, shift.instead_of), 'and')}" if shift.instead_of else ""
+    by = names(shift.by) if shift.by else ""
     reason = {
         ShiftSource.LAYER: f"by layer {shift.layer}",
         ShiftSource.HOLIDAY: f"by layer {shift.layer}, for the public holiday",
         ShiftSource.REPLACE: "by `replace` of the settings",
         ShiftSource.ADD: "by `add` of the settings",
         ShiftSource.FIXED: "by a fixed period of the settings",
-        ShiftSource.CHANGE: f"by an override of {names(shift.by)}",
+        ShiftSource.CHANGE: f"by an override of {by}",
         ShiftSource.OTHER_ROTA: f"from rota {shift.layer}, as this one has nobody",
     }[shift.source]
     told = f"{place}, {reason}" if place else reason

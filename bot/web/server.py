@@ -27,8 +27,9 @@ from bot.core.backup import Backups
 from bot.core.channel import Channel
 from bot.lib.metrics import Metrics, OutboxSize
 from bot.notifications.card import CardSettings
+from bot.oncall.duties import Duties
 from bot.store.engine import Store
-from bot.web import audit_api, incidents_api
+from bot.web import audit_api, incidents_api, rotas_api
 from bot.web.alerts import AlertsEndpoint
 from bot.web.alerts_fast_path import FastPath
 from bot.web.auth import Auth
@@ -81,6 +82,7 @@ def build_web(
     version: str,
     cards: CardSettings | None = None,
     backups: Backups | None = None,
+    duties: Duties | None = None,
 ) -> WebApp:
     """Join the web's parts. `channels`: by name, the local one is the console; `cards`: what people read."""
     threads = Threads()
@@ -92,7 +94,7 @@ def build_web(
     console = next((channel for channel in channels.values() if channel.local), None)
     board = Board(feed=feed, auth=auth, console=console, threads=threads.console, version=version)
     app = _bare_app(version)
-    _add_api(app, store, auth, threads=threads.api, cards=cards or CardSettings(), backups=backups)
+    _add_api(app, store, auth, threads=threads.api, cards=cards or CardSettings(), backups=backups, duties=duties)
     app.include_router(board.routes())
     webhooks = ChannelWebhooks(channels, threads=threads.inbound, meters=meters, on_refused=on_refused)
     app.include_router(webhooks.routes())
@@ -105,10 +107,18 @@ def build_web(
 
 
 def _add_api(
-    app: FastAPI, store: Store, auth: Auth, *, threads: Executor, cards: CardSettings, backups: Backups | None
+    app: FastAPI,
+    store: Store,
+    auth: Auth,
+    *,
+    threads: Executor,
+    cards: CardSettings,
+    backups: Backups | None,
+    duties: Duties | None,
 ) -> None:
     app.include_router(incidents_api.routes(store, auth, threads=threads, cards=cards, backups=backups))
     app.include_router(audit_api.routes(store, auth, threads=threads))
+    app.include_router(rotas_api.routes(store, auth, threads=threads, cards=cards, duties=duties))
     incidents_api.publish_contract(app, auth)
 
 

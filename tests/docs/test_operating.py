@@ -203,7 +203,7 @@ def _spread(address: str) -> Iterator[str]:
 
 
 def _without_names(address: str) -> str:
-    return re.sub(r"\{\w+\}", "{}", address)
+    return re.sub(r"\{\w+(:path)?\}", "{}", address)
 
 
 @pytest.mark.parametrize("told", _FIGURES)

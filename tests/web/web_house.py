@@ -35,6 +35,7 @@ from bot.integrations.console.channel import Console
 from bot.integrations.console.settings import ConsoleSettings
 from bot.lib.metrics import Metrics, OutboxSize
 from bot.notifications.card import CardSettings
+from bot.oncall.duties import Duties
 from bot.store import tables
 from bot.store.audit_seals import Sealer
 from bot.store.engine import Store
@@ -83,6 +84,7 @@ class WebHouse:
         port: int = 0,
         cards: CardSettings | None = None,
         backups: Callable[[Store], Backups] | None = None,
+        duties: Duties | None = None,
     ) -> None:
         self._begun = datetime.now(UTC) - timedelta(minutes=4)
         self._bearer = {"Authorization": f"Bearer {api_token}"} if api_token else {}
@@ -123,6 +125,7 @@ class WebHouse:
                 version="0.1.0",
                 cards=cards,
                 backups=backups(self.store) if backups else None,
+                duties=duties,
             )
         )
         self.url = ""
