@@ -33,7 +33,7 @@ class OverrideArgs:
 
 _MANUAL = Manual(
     topic=Topic.PEOPLE,
-    examples=("override orders-primary @eve 8h", "override orders-primary @eve 12h instead @ana from 2026-12-24 18:00"),
+    examples=("override orders-primary {person} 8h", "override orders-primary {person} 12h from 2026-12-24 18:00"),
     details="Without `instead`, of everybody who is on call; without `from`, from now on. Times are the rota's.",
     way_back="`remove-override` ends it. `oncall ROTA` lists them.",
     needs=(Facility.ROTA,),

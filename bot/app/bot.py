@@ -195,13 +195,9 @@ class Bot:
             (self._report_unknown_severities, unknown_severities.EVERY_S),
             (look_for_unheard, unheard.EVERY_S),
             (self._report_refused_senders, refused_senders.EVERY_S),
-            *self._ticks_of_rotas(),
+            (self._chatops.overrides.refresh, overrides.EVERY_S),
             *self._ticks_of_backups(),
         )
-
-    def _ticks_of_rotas(self) -> tuple[tuple[Callable[[], None], int], ...]:
-        kept = self._chatops.overrides
-        return () if kept is None else ((kept.refresh, overrides.EVERY_S),)
 
     def _ticks_of_backups(self) -> tuple[tuple[Callable[[], None], int], ...]:
         if self._backups is None:

@@ -74,7 +74,7 @@ class ChatOps:
     flagger_gates: FlaggerGates
     backups: Backups | None  #: None where the settings have no store of backups
     duties: Duties
-    overrides: KeptOverrides | None = None
+    overrides: KeptOverrides
     messengers: Mapping[str, Messenger]
 
     def stop(self, within: timedelta) -> None:
@@ -108,7 +108,6 @@ def build_chatops(
     authorizer = _build_authorizer(settings, linking, channels, backups=tools.backups, duties=duties)
     break_glass = _build_break_glass(settings, authorizer, subscriptions)
     gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
-    reports = RunReports(store, {name: one for name, one in channels.items() if isinstance(one, Messenger)})
     parts = RunnerParts(
         store=store,
         registry=registry,
@@ -118,13 +117,12 @@ def build_chatops(
         on_commit=on_commit,
         seal=seal,
         raise_alert=partial(_raise_alert, store, take),
-        reports=reports,
+        reports=RunReports(store, {name: one for name, one in channels.items() if isinstance(one, Messenger)}),
         authorizer=authorizer,
         wait_for_result=wait_for_results,
     )
     cards = build_card_settings(settings, partial(linking.account_of, store), duties)
-    joined = _joined(parts, break_glass, linking, gates, channels, cards=cards, duties=duties)
-    return replace(joined, overrides=overrides)
+    return _joined(parts, break_glass, linking, gates, channels, cards=cards, overrides=overrides, duties=duties)
 
 
 def _build_registry(settings: Settings, channels: Mapping[str, ChannelFacts], tools: Tools) -> Registry:
@@ -160,6 +158,7 @@ def _joined(
     *,
     cards: CardSettings,
     duties: Duties,
+    overrides: KeptOverrides,
 ) -> ChatOps:
     runner = Runner(parts)
     live_answers = LiveAnswers({} if parts.wait_for_result else parts.reports.messengers)
@@ -173,6 +172,7 @@ def _joined(
         flagger_gates=gates,
         backups=parts.tools.backups,
         duties=duties,
+        overrides=overrides,
         messengers=parts.reports.messengers,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.core.errors import Rejected
@@ -29,7 +30,7 @@ def put(tx: Tx, made: MadeOverride) -> None:
 def listed(sql: Sql, now: datetime) -> list[MadeOverride]:
     """In the order in which they were made, those that were ended before they began left out."""
     rows = sql.rows(f"{_SELECT} WHERE end_at > ? ORDER BY made_at, id", micros(now - _KEPT))
-    found = map(_made, rows)
+    found = [_ended_by(now, one) if one.ended_by else one for one in map(_made, rows)]
     return [one for one in found if one.override.start < one.override.end]
 
 
@@ -53,6 +54,11 @@ def end(tx: Tx, override: str, by: str) -> bool:
         override,
     )
     return ended == 1
+
+
+def _ended_by(now: datetime, made: MadeOverride) -> MadeOverride:
+    """One that somebody has ended while the clock was ahead is over, too."""
+    return replace(made, override=replace(made.override, end=min(made.override.end, now)))
 
 
 def _made(row: Row) -> MadeOverride:

@@ -172,7 +172,7 @@ EXPECTED = {
         "assign",
         "note",
     }
-    | {"severity", "page", "resend", "silence", "unsilence", "break-glass"}
+    | {"severity", "page", "resend", "silence", "unsilence", "break-glass", "override", "remove-override"}
     | ALWAYS_ALLOWED,
     "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "status", "backups", "dr", "oncall"}
     | {"yes", "no", "review-glass"}

@@ -367,6 +367,10 @@ _NOT_WAITED_FOR = {
         "incident.opened_at incident.changed_at incident.resolved_at alert.heard_at event.at delivery.sent_at"
         " glass.opened_at glass.reviewed_at glass.closed_at gate.passed_at gate.closed_at"
         " link_code.spent_at audit_entry.at audit_checkpoint.at audit_anchor.at restore.began_at"
+        " rota_override.made_at"
+    ),
+    "a person has named them by the calendar; one that was ended has its end now at the latest": (
+        "rota_override.start_at rota_override.end_at rota_override.ended_at"
     ),
     "the sender's clock says so, and what it says is compared with what it said": (
         "alert.starts_at alert.ended_at alert.until"

@@ -56,11 +56,13 @@ link       not      yes     yes    yes       yes      yes   yes     yes      yes
 no         no       no      no     no        yes      yes   no      no       yes   yes
 note       no       no      no     yes       no       yes   no      no       yes   no
 oncall     no       no      yes    yes       yes      yes   yes     yes      yes   yes
+override   no       no      no     not       no       not   no      no       not   no
 page       no       no      no     yes       no       yes   no      no       yes   no
 pause      no       no      no     no        no       not   no      no       not   no
 promote    no       no      no     no        no       not   no      no       not   no
 reopen     no       no      no     yes       no       yes   no      no       yes   no
 remove-copy no       no      no     no        no       not   no      no       not   no
+remove-override no  no      no     not       no       not   no      no       not   no
 resend     no       no      no     yes       no       yes   no      no       yes   no
 resolve    no       no      no     yes       no       yes   yes     no       yes   no
 restore    no       no      no     no        no       not   no      no       not   no
@@ -111,11 +113,13 @@ SAID: dict[str, str] = {
     "no": "no {plan}",
     "note": "note 1 it is the cache",
     "oncall": "oncall",
+    "override": "override orders @ash 2h",
     "page": "page prod/api because it is down",
     "pause": "pause prod/api",
     "promote": "promote prod/api",
     "reopen": "reopen 1",
     "remove-copy": "remove-copy {run}",
+    "remove-override": "remove-override 3f9a2b1c",
     "resend": "resend 1",
     "resolve": "resolve 1",
     "restore": "restore prod/orders-db",
