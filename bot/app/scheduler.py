@@ -57,6 +57,8 @@ _BOUNDS = DeadlineLimits(
     break_glass=break_glass_rules.BREAK_GLASS_LASTS,
     look=_LOOK_AHEAD,
 )
+#: Seconds within which the scheduler takes a job that it was given.
+_TAKEN_WITHIN_S, _TAKEN_POLL_S = 1.0, 0.005
 #: In the past by any clock.
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -223,6 +225,11 @@ class TickLoop:
         if self._pace.is_alive():
             self._pace.join()
         if self._scheduler.running:
+            # A job that is being taken while the scheduler is shut down is missed by it, which ends its thread with an
+            # error. Jobs are taken at once, so there is nearly never one left.
+            ends = time.monotonic() + _TAKEN_WITHIN_S
+            while self._scheduler.get_jobs() and time.monotonic() < ends:
+                time.sleep(_TAKEN_POLL_S)
             self._scheduler.shutdown(wait=True)
 
     def _keep_pace(self) -> None:

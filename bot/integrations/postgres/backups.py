@@ -99,6 +99,8 @@ class PostgresEngine(CutsOver):
             report,
             live=None if live is None else lambda: live.connect(limit=_CHECKED_WITHIN, read_only=True),
             data_at=copy.label.data if copy.label else None,
+            jobs=self._where.jobs,
+            indexes_built=True,
         )
 
     def isolation_leak(self, task: RestoreTask) -> str:

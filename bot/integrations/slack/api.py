@@ -244,9 +244,25 @@ class SlackConnection:
                 return
 
 
+class _SocketClient(SocketModeClient):
+    """Closes the old session before it opens another one, when Slack asks it to move.
+
+    The SDK closes it afterwards, which fails where the session's reader closes the same socket at that moment; the new
+    session is then open, and read by nobody. What Slack sends in between it sends again.
+    """
+
+    def connect(self) -> None:
+        old = self.current_session
+        if old is not None:
+            self.current_session_state.terminated = True
+            with contextlib.suppress(AttributeError, OSError):
+                old.close()
+        super().connect()
+
+
 def _client(app_token: str, api_url: str, answer: PayloadHandler) -> SocketModeClient:
     """A Socket Mode client that acknowledges each envelope after its payload was handled."""
-    client = SocketModeClient(
+    client = _SocketClient(
         app_token=app_token,
         logger=sdk_logger(),
         web_client=client_without_token(api_url),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from bot.core.backup import Check, CheckResult
+from bot.core.errors import Rejected
 from bot.integrations.postgres.checks import verify_postgres
+from bot.integrations.postgres.connection import PostgresConnection
 from tests.integrations.postgres.shop import Shop
 
 pytestmark = pytest.mark.postgres
@@ -41,6 +45,51 @@ def test_an_index_that_misses_rows_is_found_though_every_row_can_be_read(shop: S
     assert found["every row can be read"].ok
     assert not found["indexes fit their tables"].ok
     assert "orders_low" in found["indexes fit their tables"].got
+
+
+def test_a_value_outside_of_the_tables_own_file_that_is_damaged_is_found(shop: Shop) -> None:
+    with shop.connect() as connection:
+        connection.change("ALTER TABLE orders ALTER note SET STORAGE EXTERNAL")
+        connection.change("UPDATE orders SET note = repeat('x', 100000) WHERE id = 7")
+        toast = connection.value("SELECT reltoastrelid::bigint FROM pg_class WHERE oid = 'orders'::regclass")
+        connection.change("CREATE EXTENSION pg_surgery")
+        connection.rows("SELECT heap_force_kill(%s::bigint::oid::regclass, ARRAY['(0,1)'::tid])", [toast])
+        connection.change("DROP EXTENSION pg_surgery")
+
+    found = {one.name: one for one in verify_postgres(shop.live.connect, [], lambda _: None, jobs=2)}
+
+    assert not found["every row can be read"].ok
+    assert "toast value" in found["every row can be read"].got
+
+
+def test_tables_are_read_on_several_connections_and_also_where_a_type_has_no_binary_form(shop: Shop) -> None:
+    with shop.connect() as connection:
+        connection.change("CREATE TABLE rights AS SELECT makeaclitem(10, 10, 'SELECT', false) AS one")
+    told: list[str] = []
+
+    found = {one.name: one for one in verify_postgres(shop.live.connect, [], told.append, jobs=3, indexes_built=True)}
+
+    assert found["every row can be read"].ok
+    assert found["every row can be read"].got.startswith("501 rows in 3 tables, ")
+    assert sum(one.startswith("reading table ") for one in told) == 3
+    assert found["indexes fit their tables"].ok
+
+
+def test_a_connection_that_is_refused_while_tables_are_read_fails_the_check(shop: Shop) -> None:
+    opened = 0
+
+    @contextmanager
+    def one_only() -> Iterator[PostgresConnection]:
+        nonlocal opened
+        opened += 1
+        if opened > 1:
+            raise Rejected("too many connections")
+        with shop.live.connect() as connection:
+            yield connection
+
+    found = {one.name: one for one in verify_postgres(one_only, [], lambda _: None, jobs=2)}
+
+    assert (found["every row can be read"].ok, found["every row can be read"].got) == (False, "too many connections")
 
 
 def test_a_sequence_behind_its_column_is_found(shop: Shop) -> None:

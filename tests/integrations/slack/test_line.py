@@ -10,6 +10,7 @@ from typing import Literal
 
 import pytest
 from pydantic import SecretStr
+from slack_sdk.socket_mode.builtin.connection import Connection
 
 from bot.integrations.slack import api
 from bot.integrations.slack.channel import Slack
@@ -53,6 +54,27 @@ def test_the_socket_moves_when_slack_asks_for_it(fake: FakeSlack, wired: Slack, 
     fake.push(fake.command("/ack", "42"))
 
     assert fake.socket.opened == 2
+    assert len(door.asks) == 1
+
+
+def test_the_socket_moves_though_its_reader_closes_the_old_one_at_that_moment(
+    fake: FakeSlack, wired: Slack, door: SmallDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = Connection.close
+
+    with monkeypatch.context() as once:
+
+        def fails_first(session: Connection) -> None:
+            once.setattr(Connection, "close", close)
+            sock, session.sock = session.sock, None
+            assert sock is not None
+            sock.close()
+            raise AttributeError("'NoneType' object has no attribute 'close'")
+
+        once.setattr(Connection, "close", fails_first)
+        fake.ask_to_move()
+        fake.push(fake.command("/ack", "42"))
+
     assert len(door.asks) == 1
 
 
