@@ -81,6 +81,11 @@ class AccountLinking:
             logger.warning("a linked account was not looked up", extra={"place": channel, "why": str(trouble)})
             return ""
 
+    @property
+    def roles_of_groups(self) -> frozenset[str]:
+        """The roles that groups of a platform give; the settings do not say to whom."""
+        return frozenset(self._people.groups)
+
     def principal_of(self, sql: Sql, person: str) -> Principal | None:
         """The person with that id, with the roles of now; None if the settings have none."""
         who = self._people.persons.get(person)

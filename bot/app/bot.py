@@ -310,6 +310,7 @@ class Bot:
             version=version("vakhta"),
             cards=build_card_settings(self._settings),
             backups=self._backups,
+            who_approves=self._chatops.who_approves,
         )
 
     def _ping(self) -> str | None:

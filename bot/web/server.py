@@ -40,6 +40,7 @@ from bot.web.flagger_gates import FlaggerEndpoint, GateClients
 from bot.web.health import Check, HealthEndpoint
 from bot.web.http_protocol import HttpProtocol, RateLimitedLog, raise_descriptors
 from bot.web.metrics import MetricsEndpoint
+from bot.web.plans_api import WhoApproves
 from bot.web.proxied_connections import ProxiedConnections
 from bot.web.threads import Threads
 
@@ -81,6 +82,7 @@ def build_web(
     version: str,
     cards: CardSettings | None = None,
     backups: Backups | None = None,
+    who_approves: WhoApproves | None = None,
 ) -> WebApp:
     """Join the web's parts. `channels`: by name, the local one is the console; `cards`: what people read."""
     threads = Threads()
@@ -92,7 +94,8 @@ def build_web(
     console = next((channel for channel in channels.values() if channel.local), None)
     board = Board(feed=feed, auth=auth, console=console, threads=threads.console, version=version)
     app = _bare_app(version)
-    _add_api(app, store, auth, threads=threads.api, cards=cards or CardSettings(), backups=backups)
+    shown = incidents_api.ShownParts(cards=cards or CardSettings(), backups=backups, who_approves=who_approves)
+    _add_api(app, store, auth, threads=threads.api, shown=shown)
     app.include_router(board.routes())
     webhooks = ChannelWebhooks(channels, threads=threads.inbound, meters=meters, on_refused=on_refused)
     app.include_router(webhooks.routes())
@@ -104,10 +107,8 @@ def build_web(
     return WebApp(app=app, alerts=alerts, feed=feed, threads=threads, proxied=proxied)
 
 
-def _add_api(
-    app: FastAPI, store: Store, auth: Auth, *, threads: Executor, cards: CardSettings, backups: Backups | None
-) -> None:
-    app.include_router(incidents_api.routes(store, auth, threads=threads, cards=cards, backups=backups))
+def _add_api(app: FastAPI, store: Store, auth: Auth, *, threads: Executor, shown: incidents_api.ShownParts) -> None:
+    app.include_router(incidents_api.routes(store, auth, threads=threads, shown=shown))
     app.include_router(audit_api.routes(store, auth, threads=threads))
     incidents_api.publish_contract(app, auth)
 

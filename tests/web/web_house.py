@@ -123,6 +123,7 @@ class WebHouse:
                 version="0.1.0",
                 cards=cards,
                 backups=backups(self.store) if backups else None,
+                who_approves=house.who_approves,
             )
         )
         self.url = ""

@@ -208,6 +208,7 @@ export function plan(one, act, open) {
     head,
     make("ul", { class: "effect" }, ...one.lines.map((line) => make("li", { dir: "auto", class: line.startsWith("LOST") ? "loss" : null }, line))),
     one.approved_by.length ? make("p", {}, `Approved by ${one.approved_by.map(plain).join(", ")}.`) : null,
+    one.can_approve ? make("p", { class: "approvers", dir: "auto" }, one.can_approve) : null,
     make("p", { class: "aside", dir: "auto" }, `${one.waits_for}. Asked in ${one.via}`, about && ", about ", about, "."),
     row,
   );
