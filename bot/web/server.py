@@ -101,8 +101,7 @@ def build_web(
     app.include_router(webhooks.routes())
     app.include_router(FlaggerEndpoint(flagger, threads=threads.gates, on_refused=on_refused).routes())
     health = HealthEndpoint(checks, channels=channel_checks, notes=note_checks, threads=threads.look)
-    app.include_router(health.routes())
-    app.include_router(MetricsEndpoint(meters, outbox_sizes, threads=threads.look).routes())
+    _add_state(app, health, MetricsEndpoint(meters, outbox_sizes, threads=threads.look))
     board.publish_contract(app)
     return WebApp(app=app, alerts=alerts, feed=feed, threads=threads, proxied=proxied)
 
@@ -111,6 +110,11 @@ def _add_api(app: FastAPI, store: Store, auth: Auth, *, threads: Executor, shown
     app.include_router(incidents_api.routes(store, auth, threads=threads, shown=shown))
     app.include_router(audit_api.routes(store, auth, threads=threads))
     incidents_api.publish_contract(app, auth)
+
+
+def _add_state(app: FastAPI, health: HealthEndpoint, metrics: MetricsEndpoint) -> None:
+    app.include_router(health.routes())
+    app.include_router(metrics.routes())
 
 
 def _bare_app(version: str) -> FastAPI:
