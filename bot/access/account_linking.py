@@ -86,6 +86,11 @@ class AccountLinking:
         found = ((channel, self._account_of(sql, person, channel)) for channel in sorted(self._places))
         return [(channel, account) for channel, account in found if account]
 
+    @property
+    def roles_of_groups(self) -> frozenset[str]:
+        """The roles that groups of a platform give; the settings do not say to whom."""
+        return frozenset(self._people.groups)
+
     def principal_of(self, sql: Sql, person: str) -> Principal | None:
         """The person with that id, with the roles of now; None if the settings have none."""
         who = self._people.persons.get(person)

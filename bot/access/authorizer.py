@@ -6,7 +6,7 @@ dispatcher, and can only deny.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -21,7 +21,7 @@ from bot.core.incident import Incident
 from bot.core.request import Principal, Request
 from bot.store import break_glass
 from bot.store.sql import Sql
-from bot.store.transaction import Tx
+from bot.store.transaction import Tx, has_unresolved_incident
 
 
 class ExternalPolicy(Protocol):
@@ -65,6 +65,26 @@ class Authorizer:
         """For an action; the incident in whose thread it was requested counts."""
         incident = tx.incident(request.incident_id) if request.incident_id else None
         return self.decide(tx, request, Permission(verb=verb, target=target), incident, impact)
+
+    def able_others(
+        self, sql: Sql, who: Principal, wanted: Permission, *, now: datetime, besides: Collection[str], most: int
+    ) -> decision.Able:
+        """Who else may use a verb that works on incidents or plans, apart from `who` and `besides`: at most `most`.
+
+        Of their roles only those of the settings count; a role that groups give is named instead.
+        """
+        service = self._service(wanted.target)
+        context = Context(
+            now=now,
+            impact=Impact.INCIDENT,
+            service=service,
+            environment=self.environments.get(service or ""),
+            open_on=frozenset({service} if service and has_unresolved_incident(sql, service) else ()),
+        )
+        able = decision.able_others(who, wanted, self.policy, context, most=most + len(besides))
+        people = tuple(one for one in able if one.id not in besides)[:most]
+        granted = decision.allowing_roles(self.linking.roles_of_groups, wanted, self.policy, context)
+        return decision.Able(people=people, roles=granted)
 
     def decide_undo(self, tx: Tx, request: Request, verb: str, target: str, reason: str) -> Decision:
         """As `decide_action`; but the scheduler may make the undo that the approved plan announced (`reason`)."""
@@ -124,11 +144,15 @@ class Authorizer:
         """The names that a command may use, for the parser."""
         return self.name_lookup(request)
 
+    def _service(self, target: str) -> str | None:
+        """The service of the catalog that the target is, or whose store it is."""
+        named = self.stores.get(target) or target
+        return named if named in self.environments else None
+
     def _context(
         self, tx: Tx, request: Request, wanted: Permission, incident: Incident | None, impact: Impact
     ) -> Context:
-        named = self.stores.get(wanted.target) or wanted.target
-        service = named if named in self.environments else None
+        service = self._service(wanted.target)
         if (
             service is None
             and incident is not None

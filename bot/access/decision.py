@@ -26,6 +26,14 @@ ACK, LINK, YES = "ack", "link", "yes"
 _IN_PAGER = frozenset({ACK, "unack", "resolve", "reopen", "assign", "note"})
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Able:
+    """Some of the others who may do something now."""
+
+    people: tuple[Principal, ...]  #: of the settings, by their own roles
+    roles: tuple[str, ...] = ()  #: that allow it, and that a group of a platform gives to people not known here
+
+
 def decide(who: Principal, wanted: Permission, policy: Policy, context: Context) -> Decision:
     """Whether they may, now. Never raises. The order of the rules does not change the answer."""
     always = _before_the_rules(who, wanted, context)
@@ -39,6 +47,18 @@ def decide(who: Principal, wanted: Permission, policy: Policy, context: Context)
     if found.freeze is not None:
         return Decision(allowed=False, reason=_frozen(found.freeze, who, wanted, policy, context))
     return _allowed(found.best, who, wanted, policy, context)
+
+
+def able_others(who: Principal, wanted: Permission, policy: Policy, context: Context, *, most: int) -> list[Principal]:
+    """The people of the settings, other than `who`, who may do it now by their own roles: the first `most` by id."""
+    return _able(who, wanted, policy, context, most=most)[:most]
+
+
+def allowing_roles(roles: Iterable[str], wanted: Permission, policy: Policy, context: Context) -> tuple[str, ...]:
+    """Those of the roles that allow it by themselves to somebody who is not on call."""
+    off = _off_duty(context)
+    held = ((role, Principal(id=role, roles=frozenset({role}))) for role in sorted(roles))
+    return tuple(role for role, one in held if _apply_rules(one, wanted, policy, off).allows)
 
 
 def freeze_refusal(wanted: Permission, policy: Policy, context: Context) -> str:
@@ -226,16 +246,25 @@ def _frozen(freeze: Freeze, who: Principal, wanted: Permission, policy: Policy, 
     return f"{message} {spell_list(able)} could do it now." if able else f"{message} Nobody else could do it now."
 
 
-def _able(who: Principal, wanted: Permission, policy: Policy, context: Context) -> list[Principal]:
-    """Some of the others who may do it now. People with the same roles who are not on call are decided together."""
-    off = replace(context, on_call_for=frozenset(), paged=False, break_glass_until=None)
+def _able(
+    who: Principal, wanted: Permission, policy: Policy, context: Context, *, most: int = _MOST_NAMED
+) -> list[Principal]:
+    """Others who may do it now, one more than `most` if there are so many. People with the same roles who are not on
+    call are decided together.
+    """
+    off = _off_duty(context)
     duty = policy.on_call(context.service)
     able = _able_on_duty(who, wanted, policy, off) if duty else []
     for group in policy.alike:
         if _apply_rules(group[0], wanted, policy, off).allows:
             others = (one for one in group if one.id != who.id and one.id not in duty)
-            able += islice(others, _MOST_NAMED + 1)
+            able += islice(others, most + 1)
     return sorted(able, key=lambda one: one.id)
+
+
+def _off_duty(context: Context) -> Context:
+    """The context of somebody else, who is not on call."""
+    return replace(context, on_call_for=frozenset(), paged=False, break_glass_until=None)
 
 
 def _able_on_duty(who: Principal, wanted: Permission, policy: Policy, off: Context) -> list[Principal]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
+from bot.access.decision import Able
 from bot.core.access import Decision
 from bot.core.errors import Rejected
 from bot.core.message import Card
@@ -22,6 +23,8 @@ CLOSED = frozenset({NOT_ALLOWED, "plan_used", "plan_dropped", "plan_moved", "pla
 
 #: Approved plans: no further approval counts.
 USED = (PlanState.APPROVED, PlanState.BEGUN)
+#: People who are named as approvers in one sentence.
+MOST_NAMED = 5
 _AGAIN = "Send the command again for a new plan."
 
 
@@ -85,14 +88,27 @@ def changed_since(expected: Mapping[str, str], plan: Plan) -> tuple[str, ...]:
     )
 
 
-def plan_card(proposal: Proposal, requester: str, limits: Mapping[str, str], differences: tuple[str, ...] = ()) -> Card:
+def plan_card(
+    proposal: Proposal,
+    requester: str,
+    limits: Mapping[str, str],
+    differences: tuple[str, ...] = (),
+    *,
+    notes: tuple[str, ...] = (),
+    approvers: str = "",
+    missing: int | None = None,
+) -> Card:
     """The plan as a message with buttons: the effect and the way back first.
+
+    `notes`: about other plans of the same request; `approvers`: as `describe_approvers` has it; `missing`: approvals,
+    all of them by default.
 
     The trap: a plan whose approval has to name its target has no button that approves it.
     """
-    lines = [*(f"Changed: {one}" for one in differences), *plan_lines(proposal.plan)]
+    lines = [*notes, *(f"Changed: {one}" for one in differences), *plan_lines(proposal.plan)]
     lines.append(f"Limits: {'; '.join(f'{name}: {limit}' for name, limit in limits.items())}")
-    lines.append(describe_waiting(proposal, proposal.approvals_needed))
+    lines += [approvers] if approvers else []
+    lines.append(describe_waiting(proposal, proposal.approvals_needed if missing is None else missing))
     return Card(
         title=f"{requester} asks: {proposal.command}",
         lines=tuple(lines),
@@ -134,6 +150,25 @@ def describe_waiting(proposal: Proposal, missing: int) -> str:
         return f"{proposal.requester} confirms it, {until}"
     approvals = "1 approval from somebody" if missing == 1 else f"{missing} approvals from people"
     return f"Needs {approvals} other than {proposal.requester}, {until}"
+
+
+def describe_approvers(proposal: Proposal, able: Able, missing: int) -> str:
+    """Who can approve it, a sentence; loud where they are too few. `able`: the others who may, `MOST_NAMED` and at
+    least one more than are `missing`, if there are so many.
+    """
+    names = [one.display_name for one in able.people]
+    if able.roles or (names and len(names) >= missing):
+        named = names[:MOST_NAMED] + ["others"] * (len(names) > MOST_NAMED)
+        groups = [f"people whom a group gives the role {spell_list(able.roles)}"] * bool(able.roles)
+        return f"Can approve: {spell_list([*named, *groups])}."
+    hint = f"An admin has to give somebody a role that allows `yes` on {proposal.plan.target}."
+    if not names:
+        return f"NOBODY ELSE can approve this. {hint}"
+    return f"TOO FEW people can approve this: {missing} are needed, and only {spell_list(names, 'and')} can. {hint}"
+
+
+def how_to_drop(proposal: Proposal) -> str:
+    return f"To drop it: `no {proposal.short_handle}`"
 
 
 def approved_by(people: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from bot.access.authorizer import Authorizer
 from bot.access.conditions import Impact
@@ -17,6 +18,7 @@ from bot.actions.approval_validity import ApprovalReview, ApproverState
 from bot.core.access import Account, Decision, Permission, RecordedIdentity
 from bot.core.plan import Proposal, Risk
 from bot.core.request import Principal, Request
+from bot.store.sql import Sql
 from bot.store.transaction import Tx
 
 
@@ -48,6 +50,21 @@ def approver_state(
     request = Request(by=_as_now(authorizer, tx, identity), text=YES, channel=identity.channel)
     wanted = Permission(verb=YES, target=proposal.plan.target)
     return _now(authorizer, tx, identity, authorizer.decide(tx, request, wanted, None, Impact.INCIDENT), problems)
+
+
+def describe_approvers(authorizer: Authorizer, sql: Sql, now: datetime, proposal: Proposal, missing: int) -> str:
+    """Who else can approve the plan, as `approval.describe_approvers` has it; "" if nobody else is needed."""
+    if proposal.approvals_needed == 0:
+        return ""
+    able = authorizer.able_others(
+        sql,
+        Principal(id=proposal.requester),
+        Permission(verb=YES, target=proposal.plan.target),
+        now=now,
+        besides=proposal.approvers,
+        most=max(approval.MOST_NAMED, missing) + 1,
+    )
+    return approval.describe_approvers(proposal, able, missing)
 
 
 def _asker(authorizer: Authorizer, tx: Tx, proposal: Proposal, outside: Mapping[Account, str]) -> ApproverState:

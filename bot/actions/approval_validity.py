@@ -7,7 +7,7 @@ decision is taken at every approval, with the intent, and once more right before
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -120,9 +120,15 @@ def lapse_of(
 
 
 def check_yes(
-    proposal: Proposal, identity: RecordedIdentity, now: ApproverState, verdict: ApprovalReview, *, human: bool
+    proposal: Proposal,
+    identity: RecordedIdentity,
+    now: ApproverState,
+    verdict: ApprovalReview,
+    *,
+    human: bool,
+    who_else: Callable[[], str] = lambda: "",
 ) -> None:
-    """Check one more approval. `verdict`: about those before it.
+    """Check one more approval. `verdict`: about those before it; `who_else`: says who can approve it, a sentence.
 
     Raises:
         Rejected: it does not count; the text tells its sender why.
@@ -139,7 +145,8 @@ def check_yes(
     if lapse is None:
         return
     if lapse.cause is LapseCause.OWN:
-        raise plan_refused("You asked for this; another person must approve. Nothing was done.", "own_plan")
+        message = " ".join(filter(None, ["You asked for this; another person must approve.", who_else()]))
+        raise plan_refused(f"{message} Nothing was done.", "own_plan")
     if lapse.cause is LapseCause.NOT_THE_ASKER:
         message = f"Plan {proposal.short_handle} is {proposal.requester}'s to confirm. Nothing was done."
         raise plan_refused(f"{message} Send the command yourself for a plan of your own.", "not_the_asker")

@@ -315,6 +315,7 @@ class Bot:
             cards=build_card_settings(self._settings, duties=self._chatops.duties),
             backups=self._backups,
             duties=self._chatops.duties,
+            who_approves=self._chatops.who_approves,
         )
 
     def _ping(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from importlib import import_module
 
@@ -13,7 +13,7 @@ import commands
 from bot.access.account_linking import AccountLinking
 from bot.access.authorizer import Authorizer
 from bot.access.break_glass import BreakGlass
-from bot.actions.approval_facts import review_approvals
+from bot.actions.approval_facts import describe_approvers, review_approvals
 from bot.actions.intent import Seal
 from bot.actions.progress import RunReports
 from bot.actions.runner import Runner, RunnerParts
@@ -44,6 +44,7 @@ from bot.core.command import KnownNames
 from bot.core.incident import OnCommit
 from bot.core.manual import Facility
 from bot.core.message import Subscription
+from bot.core.plan import Proposal
 from bot.core.registry import Registry
 from bot.core.request import Reply, Request
 from bot.notifications.card import CardSettings
@@ -54,6 +55,7 @@ from bot.store.backup_rows import StoredBackupRecords
 from bot.store.engine import Store, Unavailable
 from bot.store.flagger_gates import FlaggerGates
 from bot.store.runs import Run
+from bot.store.sql import Sql
 from bot.store.transaction import Tx
 
 #: The type of `Intake.take`: stores a batch of alerts and reports the result.
@@ -76,6 +78,7 @@ class ChatOps:
     duties: Duties
     overrides: KeptOverrides
     messengers: Mapping[str, Messenger]
+    who_approves: Callable[[Sql, datetime, Proposal, int], str]  #: as `approval_facts.describe_approvers`
 
     def stop(self, within: timedelta) -> None:
         """Update no more live answers, and give the runs this long to end."""
@@ -174,6 +177,7 @@ def _joined(
         duties=duties,
         overrides=overrides,
         messengers=parts.reports.messengers,
+        who_approves=partial(describe_approvers, break_glass.authorizer),
     )
 
 

@@ -20,6 +20,7 @@ from bot.actions import approval, plan_writer
 from bot.actions.audit_entries import request_entry
 from bot.actions.intent import NO_AUDIT, ApprovalLapsed
 from bot.actions.runner import Runner
+from bot.actions.showing import show_plan
 from bot.chatops import parser, redelivered_answers
 from bot.chatops import registry as verbs
 from bot.chatops.account_recheck import AccountVerification
@@ -55,6 +56,7 @@ from bot.store import audit_log, runs, views
 from bot.store import plans as plan_rows
 from bot.store.engine import Store, Unavailable
 from bot.store.runs import Run
+from bot.store.transaction import Tx
 
 logger = logging.getLogger(__name__)
 
@@ -285,16 +287,36 @@ class Dispatcher:
             raise Rejected(message, code="needs_approval", status=403)
         at_once = (action.risk is Risk.NONE and needs == 0) or not request.by.human
         proposal = proposal_for(step, plan, needs, now=self._store.now())
-        proposal = replace(proposal, state=PlanState.APPROVED if at_once else PlanState.SHOWN)
+        if not at_once:
+            return self._show(step, proposal, differences)
+        proposal = replace(proposal, state=PlanState.APPROVED)
         with self._store.begin() as tx:
-            asker = self._linking.identity_of(tx, request)
-            proposal = replace(proposal, account=asker.account, accounts=asker.accounts)
+            proposal = self._with_account(tx, proposal, request)
             written = plan_writer.write_proposal(tx, proposal, request, step.decision, self._break_glass.subscriptions)
         self._on_commit(written)
-        if at_once:
-            return self._runner.start(proposal, request.by, request, step.decision, undo_of=step.undo_of)
-        card = approval.plan_card(proposal, request.by.display_name, action.limits, differences)
+        return self._runner.start(proposal, request.by, request, step.decision, undo_of=step.undo_of)
+
+    def _show(self, step: PlanStep, proposal: Proposal, differences: tuple[str, ...]) -> Reply:
+        """Store the plan and show it, or show the one of the same request that waits already."""
+        request = step.request
+        with self._store.begin() as tx:
+            proposal = self._with_account(tx, proposal, request)
+            shown = show_plan(tx, proposal, request, step.decision, risk=step.action.risk, rights=self._break_glass)
+        self._on_commit(shown.written)
+        card = approval.plan_card(
+            shown.proposal,
+            request.by.display_name,
+            step.action.limits,
+            differences,
+            notes=shown.notes,
+            approvers=shown.approvers,
+            missing=shown.missing,
+        )
         return Reply(text="\n".join((card.title, *card.lines)), card=card)
+
+    def _with_account(self, tx: Tx, proposal: Proposal, request: Request) -> Proposal:
+        asker = self._linking.identity_of(tx, request)
+        return replace(proposal, account=asker.account, accounts=asker.accounts)
 
     def _answer(self, step: PlanStep, plan: Plan) -> Reply:
         """Answer a read-only action. It runs nothing, so it needs no approval and no sealed intent."""

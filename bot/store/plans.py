@@ -17,6 +17,8 @@ _PLAN = (
     "handle", "verb", "words", '"by"', "place", "incident_id", "at", "needs", "state", "body", "digest", "undoes",
     "spot", "account", "had", "moving",
 )  # fmt: skip
+#: More plans of one request are not told of.
+_MOST_OF_ONE_REQUEST = 5
 _SELECT_PLAN = f"SELECT {', '.join(f'p.{name}' for name in _PLAN)} FROM plan AS p"
 
 
@@ -50,6 +52,20 @@ def waiting_plans(sql: Sql, now: datetime, limit: int) -> list[Proposal]:
     since = micros(now - PLAN_LASTS)
     rows = sql.rows(f"{_SELECT_PLAN} WHERE p.state = 'shown' AND p.at > ? ORDER BY p.at DESC LIMIT ?", since, limit)
     return [_proposal(sql, row) for row in rows]
+
+
+def waiting_plans_of(tx: Tx, requester: str, verb: str, command: str) -> list[Proposal]:
+    """That person's plans for the same command that can still be approved, newest first."""
+    rows = tx.sql.rows(
+        f"{_SELECT_PLAN} WHERE p.state = 'shown' AND p.at > ? AND p.\"by\" = ? AND p.verb = ? AND p.words = ?"
+        " ORDER BY p.at DESC, p.handle LIMIT ?",
+        micros(tx.now - PLAN_LASTS),
+        requester,
+        verb,
+        command,
+        _MOST_OF_ONE_REQUEST,
+    )
+    return [_proposal(tx.sql, row) for row in rows]
 
 
 def expired_plans(tx: Tx, limit: int = 100) -> list[Proposal]:

@@ -64,6 +64,14 @@ class StoredReply:
     account: str
 
 
+def has_unresolved_incident(sql: Sql, service: str) -> bool:
+    """Whether an unresolved incident is on that service."""
+    found = sql.scalar(
+        "SELECT 1 FROM incident WHERE service = ? AND service IS NOT NULL AND status <> 'resolved' LIMIT 1", service
+    )
+    return found is not None
+
+
 class Tx:
     """One write transaction. `now` does not change within it."""
 
@@ -273,7 +281,4 @@ class Tx:
 
     def has_unresolved_incident(self, service: str) -> bool:
         """Whether an unresolved incident is on that service."""
-        found = self.sql.scalar(
-            "SELECT 1 FROM incident WHERE service = ? AND service IS NOT NULL AND status <> 'resolved' LIMIT 1", service
-        )
-        return found is not None
+        return has_unresolved_incident(self.sql, service)

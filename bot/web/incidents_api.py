@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Annotated, Literal, TypeVar
@@ -31,7 +32,7 @@ from bot.web.auth import Auth
 from bot.web.drills_api import FORMATS, MOST_DRILLS, DrillsOut, drills_as_markdown, last_drills
 from bot.web.incident_json import IncidentInFull, in_full
 from bot.web.incident_pages import IncidentsOut, Wanted, place_of
-from bot.web.plans_api import PlansOut, waiting_plans
+from bot.web.plans_api import PlansOut, WhoApproves, waiting_plans
 from bot.web.query_parameters import refuse_unknown
 from bot.web.runs_api import MOST_RUNS, RunsOut, last_runs
 from bot.web.stores_api import StoresOut, all_stores
@@ -61,10 +62,17 @@ _SORT = (
 _COUNTS = "Answer with `counts`: how many incidents are unresolved, by status and severity."
 
 
-def routes(
-    store: Store, auth: Auth, *, threads: Executor, cards: CardSettings, backups: Backups | None = None
-) -> APIRouter:
-    """The API's routes; `auth` admits each request first. `cards`: the settings of what people read."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownParts:
+    """What the API shows beside the database."""
+
+    cards: CardSettings  #: the settings of what people read
+    backups: Backups | None = None  #: None: the settings have no stores
+    who_approves: WhoApproves | None = None
+
+
+def routes(store: Store, auth: Auth, *, threads: Executor, shown: ShownParts) -> APIRouter:
+    """The API's routes; `auth` admits each request first."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
     reads = StoreReads(store, threads=threads)
     router = APIRouter(
@@ -73,10 +81,10 @@ def routes(
         tags=["incidents"],
     )
 
-    _add_list(router, reads, cards)
-    _add_incident(router, reads, cards)
-    _add_actions(router, reads, store, cards)
-    _add_stores(router, reads, store, backups)
+    _add_list(router, reads, shown.cards)
+    _add_incident(router, reads, shown.cards)
+    _add_actions(router, reads, store, shown)
+    _add_stores(router, reads, store, shown.backups)
     _add_drills(router, reads)
     return router
 
@@ -122,7 +130,7 @@ def _add_incident(router: APIRouter, reads: StoreReads, cards: CardSettings) -> 
         return _json(shown)
 
 
-def _add_actions(router: APIRouter, reads: StoreReads, store: Store, cards: CardSettings) -> None:
+def _add_actions(router: APIRouter, reads: StoreReads, store: Store, shown: ShownParts) -> None:
     """Runs, and plans that wait."""
 
     @router.get("/runs", summary="The last runs of actions, with their states", response_model=RunsOut, tags=["runs"])
@@ -131,7 +139,11 @@ def _add_actions(router: APIRouter, reads: StoreReads, store: Store, cards: Card
 
     @router.get("/plans", summary="The plans that wait for approval", response_model=PlansOut, tags=["plans"])
     async def list_plans() -> Response:
-        return _json(await reads.read(lambda seen: waiting_plans(seen, store.now(), cards, _AT_CONSOLE)))
+        return _json(
+            await reads.read(
+                lambda seen: waiting_plans(seen, store.now(), shown.cards, _AT_CONSOLE, shown.who_approves)
+            )
+        )
 
 
 def _add_stores(router: APIRouter, reads: StoreReads, store: Store, backups: Backups | None) -> None:

@@ -41,6 +41,7 @@ from bot.web.flagger_gates import FlaggerEndpoint, GateClients
 from bot.web.health import Check, HealthEndpoint
 from bot.web.http_protocol import HttpProtocol, RateLimitedLog, raise_descriptors
 from bot.web.metrics import MetricsEndpoint
+from bot.web.plans_api import WhoApproves
 from bot.web.proxied_connections import ProxiedConnections
 from bot.web.threads import Threads
 
@@ -83,6 +84,7 @@ def build_web(
     cards: CardSettings | None = None,
     backups: Backups | None = None,
     duties: Duties | None = None,
+    who_approves: WhoApproves | None = None,
 ) -> WebApp:
     """Join the web's parts. `channels`: by name, the local one is the console; `cards`: what people read."""
     threads = Threads()
@@ -94,14 +96,14 @@ def build_web(
     console = next((channel for channel in channels.values() if channel.local), None)
     board = Board(feed=feed, auth=auth, console=console, threads=threads.console, version=version)
     app = _bare_app(version)
-    _add_api(app, store, auth, threads=threads.api, cards=cards or CardSettings(), backups=backups, duties=duties)
+    shown = incidents_api.ShownParts(cards=cards or CardSettings(), backups=backups, who_approves=who_approves)
+    _add_api(app, store, auth, threads=threads.api, shown=shown, duties=duties)
     app.include_router(board.routes())
     webhooks = ChannelWebhooks(channels, threads=threads.inbound, meters=meters, on_refused=on_refused)
     app.include_router(webhooks.routes())
     app.include_router(FlaggerEndpoint(flagger, threads=threads.gates, on_refused=on_refused).routes())
     health = HealthEndpoint(checks, channels=channel_checks, notes=note_checks, threads=threads.look)
-    app.include_router(health.routes())
-    app.include_router(MetricsEndpoint(meters, outbox_sizes, threads=threads.look).routes())
+    _add_state(app, health, MetricsEndpoint(meters, outbox_sizes, threads=threads.look))
     board.publish_contract(app)
     return WebApp(app=app, alerts=alerts, feed=feed, threads=threads, proxied=proxied)
 
@@ -112,14 +114,18 @@ def _add_api(
     auth: Auth,
     *,
     threads: Executor,
-    cards: CardSettings,
-    backups: Backups | None,
+    shown: incidents_api.ShownParts,
     duties: Duties | None,
 ) -> None:
-    app.include_router(incidents_api.routes(store, auth, threads=threads, cards=cards, backups=backups))
+    app.include_router(incidents_api.routes(store, auth, threads=threads, shown=shown))
     app.include_router(audit_api.routes(store, auth, threads=threads))
-    app.include_router(rotas_api.routes(store, auth, threads=threads, cards=cards, duties=duties))
+    app.include_router(rotas_api.routes(store, auth, threads=threads, cards=shown.cards, duties=duties))
     incidents_api.publish_contract(app, auth)
+
+
+def _add_state(app: FastAPI, health: HealthEndpoint, metrics: MetricsEndpoint) -> None:
+    app.include_router(health.routes())
+    app.include_router(metrics.routes())
 
 
 def _bare_app(version: str) -> FastAPI:

@@ -89,11 +89,13 @@ def test_a_plan_over_which_somebody_deployed_is_shown_anew(on_call: House, world
 def test_of_two_asks_at_once_one_rolls_back_and_the_other_is_not_taken_for_the_way_forth(
     on_call: House, world: World
 ) -> None:
-    first, second = on_call.says("rollback prod/api"), on_call.says("rollback prod/api")
+    other = replace(BO, roles=ANA.roles)
+    on_call.settle({("slack", "U1"): ANA, ("slack", "U2"): other})
+    first, second = on_call.says("rollback prod/api"), on_call.says("rollback prod/api", by=other)
     on_call.says(f"yes {handle(first.text)}")
     wait_until_told(on_call)
 
-    late = on_call.says(f"yes {handle(second.text)}")
+    late = on_call.says(f"yes {handle(second.text)}", by=other)
 
     assert not late.ok
     assert "is out of date. Nothing was done." in late.text

@@ -130,7 +130,8 @@ def test_row_51_whoever_asked_cannot_approve_from_any_account_of_theirs(
     own = room.hears(room.click("U-ash", night.buttons["Approve"], room.stands(night.buttons)))
     from_telegram = ground.says(night.buttons["Approve"], linked, place="telegram", account="9100").text
 
-    assert own == from_telegram == "You asked for this; another person must approve. Nothing was done."
+    refused = "You asked for this; another person must approve. Can approve: Abe or Ada. Nothing was done."
+    assert own == from_telegram == refused
     assert approvals(ground) == []
     assert ground.house.dials.turned == turned
 

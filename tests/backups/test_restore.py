@@ -15,7 +15,7 @@ from bot.lib.text import spell_duration
 from bot.store import runs
 from tests.backups.backup_house import PEOPLE, STORE, BackupHouse, bh
 from tests.fakes.backup_engine import FakeBackupReader, copy_name, unanswered
-from tests.house import CY, NOON
+from tests.house import CY, NOON, alert
 from tests.runs import SPOT, handle, wait_until_told
 
 __all__ = ["bh"]
@@ -79,8 +79,9 @@ def test_the_plan_says_everything_and_needs_a_second_person_who_types_the_name(b
         f"Now: the restore takes {estimate}; RTO 4 h",
         "Now: needs 20.0 GB, 100 GB free",
         "Seen: backup b1",
-        *lines[-2:],
+        *lines[-3:],
     ]
+    assert lines[-2] == "Can approve: Cy."
     assert lines[-1].startswith("Needs 1 approval from somebody other than ana, until 12:15 UTC: `yes ")
     assert lines[-1].endswith(" prod/orders-db`")
 
@@ -351,7 +352,9 @@ def test_progress_tells_phase_bytes_percent_time_left_and_stalls_once_in_ten_sec
 
 
 def test_a_second_restore_of_a_store_waits_for_the_first(bh: BackupHouse) -> None:
-    first, second = bh.asks("restore prod/orders-db"), bh.asks("restore prod/orders-db")
+    bh.house.hears(alert())
+    asker = next(iter(PEOPLE.values()))
+    first, second = bh.asks("restore prod/orders-db"), bh.house.says("restore prod/orders-db", by=asker, here=1)
     replies = []
 
     def meanwhile() -> None:

@@ -67,7 +67,7 @@ def test_what_lasts_needs_another_person_and_the_asker_is_not_one_of_them(house:
     from_telegram = house.says(f"yes {handle(shown.text)}", place="telegram")
     reply = house.says(f"yes {handle(shown.text)}", by=CY, place="telegram")
 
-    assert own.text == "You asked for this; another person must approve. Nothing was done."
+    assert own.text == "You asked for this; another person must approve. Can approve: Cy. Nothing was done."
     assert from_telegram.text == own.text
     assert reply.ok
     assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 6)]
@@ -104,7 +104,7 @@ def test_row_60_what_is_grave_needs_a_second_person_who_names_its_target(house: 
         f"Name the target to approve this plan: `yes {short} prod/api`. Plan {short} is unchanged. Nothing was done."
     )
     assert mistaken.text == clicked.text
-    assert own.text == "You asked for this; another person must approve. Nothing was done."
+    assert own.text == "You asked for this; another person must approve. Can approve: Cy. Nothing was done."
     assert reply.ok
     assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 0)]
 

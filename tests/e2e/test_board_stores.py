@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 
+from bot.store.backup_rows import StoredBackupRecords
 from tests.e2e.chromium import browse, why_not
 from tests.e2e.looking import complaints, find, parts_beside_the_screen, press, resize, text, texts
 from tests.web.stores import shown_stores
@@ -45,5 +47,30 @@ def test_the_stores_and_their_drills_can_be_read(house: WebHouse, chromium: WebD
     charts = [one.get_attribute("aria-label") or "" for one in chromium.find_elements("css selector", ".store svg")]
     assert charts[0].startswith("RTO of the last 8 drills: 2 h 40 min, 2 h 20 min, 2 h,"), "the oldest first"
     assert charts[1].endswith("6 min; 1 h allowed")
+    bars = chromium.find_elements("css selector", ".store .bar")
+    assert {float(one.get_attribute("width") or 0) for one in bars} == {23}, "a twelfth of the chart, however few"
+    press(chromium, ".store:last-child summary")
+    assert " UTC, 20 min" in text(chromium, ".store:last-child .drills"), "as a restore takes its time"
     assert parts_beside_the_screen(chromium, ".store, .store-facts dd, .store figure") == []
     assert complaints(chromium) == []
+
+
+def test_stores_that_cannot_be_read_hide_no_incident(
+    house: WebHouse, chromium: WebDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.fire("DiskFull")
+    monkeypatch.setattr(StoredBackupRecords, "get_look", _broken)
+
+    chromium.get(f"{house.url}/")
+    wait_for(lambda: text(chromium, "#stores-counted"))
+
+    assert "DiskFull" in text(chromium, "#open")
+    assert text(chromium, "#stores-counted") == "cannot be read"
+    assert not find(chromium, "#trouble").is_displayed(), "the incidents are up to date"
+    press(chromium, "#stores > summary")
+    assert text(chromium, "#stores-trouble").startswith("The backups cannot be read: The database does not answer.")
+    assert len(complaints(chromium)) == 1, "the answer 503"
+
+
+def _broken(_records: StoredBackupRecords, _store: str) -> NoReturn:
+    raise RuntimeError("no such table: backup_look")

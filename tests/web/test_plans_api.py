@@ -70,6 +70,18 @@ def test_an_approver_reads_what_moved_by_itself_with_the_time_it_was_read(house:
     assert f"At {listed['asked_at'][11:16]} UTC: 2 clients write to orders" in listed["lines"]
 
 
+def test_a_plan_says_who_can_approve_it(house: WebHouse) -> None:
+    ask(house, "d", needs=1)
+    ask(house, "e", needs=1, by="local")
+    ask(house, "f", by="local")
+
+    can = {one["id"]: one["can_approve"] for one in waiting(house)}
+
+    assert can["d" * 8] == "Can approve: local."
+    assert can["e" * 8].startswith("NOBODY ELSE can approve this.")
+    assert can["f" * 8] == ""
+
+
 def test_a_button_of_the_list_does_it(house: WebHouse) -> None:
     house.say("turn prod/api 6")
     (listed,) = waiting(house)

@@ -126,6 +126,7 @@ class WebHouse:
                 cards=cards,
                 backups=backups(self.store) if backups else None,
                 duties=duties,
+                who_approves=house.who_approves,
             )
         )
         self.url = ""

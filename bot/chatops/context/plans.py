@@ -6,6 +6,7 @@ An approval is only counted here. The dispatcher runs the plan after the commit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from bot.actions import approval, approval_facts, approval_validity, plan_writer
 from bot.chatops.context.lookup import only_match
@@ -47,7 +48,10 @@ class PlanService:
             self._authorizer, tx, proposal, self._registry.action(proposal.verb).risk, unit.account_problems
         )
         now = approval_facts.approver_state(self._authorizer, tx, proposal, identity, unit.account_problems)
-        approval_validity.check_yes(proposal, identity, now, verdict, human=request.by.human)
+        who_else = partial(
+            approval_facts.describe_approvers, self._authorizer, tx.sql, tx.now, proposal, verdict.missing
+        )
+        approval_validity.check_yes(proposal, identity, now, verdict, human=request.by.human, who_else=who_else)
         approval.check_confirmed_name(proposal, typed)
         lapses = approval_validity.describe_lapses(proposal, verdict)
         unit.add_written(plan_writer.write_lapses(tx, proposal, verdict, request, self._break_glass.subscriptions))

@@ -4,7 +4,7 @@ import { card, heading, make, plan, tick } from "./draw.js";
 import { whole } from "./incident.js";
 import { ask, isOutdated } from "./key.js";
 import { follow } from "./live.js";
-import { counted, store } from "./stores.js";
+import { counted, store, unreadable } from "./stores.js";
 import { closeAnswer, listen, say, showEvent, showLine } from "./talk.js";
 
 const PAUSE_MS = 250;  // between two loads, so that many events do not cause as many requests
@@ -32,6 +32,7 @@ let drawnDetail = "";
 let drawnPlans = "";
 let drawnStores = "";
 let storesRead = 0;
+let storesShown = "";  // since when the stores that are shown are known
 let drawnOnce = false;
 let soon = 0;
 
@@ -63,7 +64,7 @@ async function readAll() {
     lastRead = new Date();
     drawList(open, done);
     drawPlans(waiting.plans);
-    if (backups) drawStores(backups.stores);
+    if (backups) drawStores(backups);
     if (shown === shownIncident()) drawDetail(detail);
     loadAgainWhileSending(detail);
     failing = "";
@@ -87,12 +88,14 @@ async function readOpen() {
   return { incidents: [...found.values()], counts: first.counts };
 }
 
-/** Null: they were read a moment ago. */
+/** Null: they were read a moment ago. Stores that cannot be read hide no incident: `error` is shown with the stores. */
 async function readStores() {
   if (Date.now() - storesRead < STORES_MS) return null;
-  const found = await read("/api/stores");
-  storesRead = Date.now();
-  return found;
+  try {
+    return await read("/api/stores");
+  } catch (error) {
+    return { error: error.message };
+  }
 }
 
 async function read(address) {
@@ -156,13 +159,29 @@ function drawPlans(found) {
 
 /** Closed until somebody opens it: a store that is red has opened an incident already. */
 function drawStores(found) {
+  storesRead = Date.now();
+  if (!found.error) storesShown = new Date().toLocaleTimeString([], { hour12: false });
   const state = JSON.stringify(found);
   if (state === drawnStores) return;
   drawnStores = state;
+  const since = storesShown ? ` What is shown here is from ${storesShown}.` : "";
+  at("stores-trouble").hidden = !found.error;
+  at("stores-trouble").textContent = found.error ? `The backups cannot be read: ${found.error}${since}` : "";
+  if (found.error) {
+    at("stores").hidden = false;
+    at("stores-counted").replaceChildren(unreadable());
+  } else {
+    drawReadStores(found.stores);
+  }
+}
+
+function drawReadStores(found) {
+  const focused = at("stores-shown").contains(document.activeElement) ? same(document.activeElement) : null;
   const opened = new Set([...at("stores").querySelectorAll("details[open][data-store]")].map((one) => one.dataset.store));
   at("stores").hidden = found.length === 0;
   at("stores-counted").replaceChildren(...counted(found));
   at("stores-shown").replaceChildren(...found.map((one) => store(one, opened.has(one.name))));
+  if (focused) at("stores").querySelector(focused)?.focus();
 }
 
 function drawQuiet(nothing, hadSome) {
@@ -238,7 +257,7 @@ function drawDetail(incident) {
 
 /** A selector of the element that stands for this one after a redraw. */
 function same(element) {
-  const known = ["words", "alert", "plan"].find((name) => element.dataset[name]);
+  const known = ["words", "alert", "plan", "drills"].find((name) => element.dataset[name]);
   return known ? `[data-${known}="${CSS.escape(element.dataset[known])}"]` : "button, a";
 }
 

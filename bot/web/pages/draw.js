@@ -59,6 +59,19 @@ export function clock(iso) {
   return make("time", { datetime: iso, title: exact(iso) }, today ? time : `${day} ${time}`);
 }
 
+/** A moment as the texts of backups and the commands of a restore have it: "2026-12-01 05:52 UTC". */
+export function utc(iso) {
+  const at = new Date(iso).toISOString();
+  return make("time", { datetime: iso, title: exact(iso) }, `${at.slice(0, 10)} ${at.slice(11, 16)} UTC`);
+}
+
+/** "in 3 h 5 min", and "due now" from that moment on, kept up to date by tick(). */
+export function due(iso) {
+  const element = make("time", { datetime: iso, title: exact(iso), "data-due": "" });
+  showDue(element);
+  return element;
+}
+
 /** How long it is until a moment, kept up to date by tick(). */
 export function left(iso) {
   const element = make("time", { datetime: iso, title: exact(iso), "data-left": "" });
@@ -69,6 +82,7 @@ export function left(iso) {
 export function tick() {
   document.querySelectorAll("time[data-after]").forEach(showAge);
   document.querySelectorAll("time[data-left]").forEach(showLeft);
+  document.querySelectorAll("time[data-due]").forEach(showDue);
 }
 
 function showAge(element) {
@@ -77,6 +91,11 @@ function showAge(element) {
 
 function showLeft(element) {
   element.textContent = `${span(Date.now(), Date.parse(element.dateTime))} left`;
+}
+
+function showDue(element) {
+  const at = Date.parse(element.dateTime);
+  element.textContent = at <= Date.now() ? "due now" : `in ${span(Date.now(), at)}`;
 }
 
 function exact(iso) {
@@ -187,8 +206,9 @@ export function plan(one, act, open) {
     "details",
     { class: "plan", open: open ? "" : null },
     head,
-    make("ul", { class: "effect" }, ...one.lines.map((line) => make("li", { dir: "auto" }, line))),
+    make("ul", { class: "effect" }, ...one.lines.map((line) => make("li", { dir: "auto", class: line.startsWith("LOST") ? "loss" : null }, line))),
     one.approved_by.length ? make("p", {}, `Approved by ${one.approved_by.map(plain).join(", ")}.`) : null,
+    one.can_approve ? make("p", { class: "approvers", dir: "auto" }, one.can_approve) : null,
     make("p", { class: "aside", dir: "auto" }, `${one.waits_for}. Asked in ${one.via}`, about && ", about ", about, "."),
     row,
   );

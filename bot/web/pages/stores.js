@@ -1,11 +1,20 @@
 // Stores of backups: what could be restored now, against what is promised, and a chart of the last drills.
 
-import { age, clock, left, make, plain } from "./draw.js";
+import { age, due, make, plain, utc } from "./draw.js";
 
 const VERDICTS = ["red", "unknown", "warning", "ok"];
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 320, HEIGHT = 64, GAP = 4;
 const MOST_BARS = 12;
+const STEP = (WIDTH + GAP) / MOST_BARS; // also of a single drill: a bar as wide as the chart would be no bar
+const STUB = 10; // the height of a drill that says nothing about the backup
+const FAILURES = new Set(["failed", "damaged"]);
+const SAYS_NOTHING = new Set(["missed", "aborted", "running"]);
+
+/** For the heading, where the stores cannot be read. */
+export function unreadable() {
+  return make("span", { class: "verdict", "data-verdict": "unknown" }, "cannot be read");
+}
 
 /** "1 red, 2 ok": how many stores stand how. */
 export function counted(stores) {
@@ -29,17 +38,17 @@ export function store(one, open) {
 
 function findings(one) {
   if (one.findings.length === 0) return null;
-  return make("ul", { class: "findings" }, ...one.findings.map((found) => make("li", {}, found.text, found.since ? make("span", { class: "aside" }, " since ", clock(found.since)) : null)));
+  return make("ul", { class: "findings" }, ...one.findings.map((found) => make("li", {}, found.text, found.since ? make("span", { class: "aside" }, " since ", utc(found.since)) : null)));
 }
 
 function facts(one) {
   const rows = [
-    row("Data that can be restored", one.reaches ? [age(one.reaches, " old"), ` of ${much(one.rpo_s)} allowed (RPO)`] : ["nothing"]),
-    one.usable && row("Newest usable backup", [make("code", {}, one.usable.id), ` ${size(one.usable.size_bytes)}, data of `, clock(one.usable.data_at)]),
+    row("Data that can be restored", one.reaches ? [age(one.reaches, " old"), `; ${much(one.rpo_s)} allowed (RPO)`] : ["nothing"]),
+    one.usable && row("Newest usable backup", [make("code", {}, one.usable.id), ` ${size(one.usable.size_bytes)}, data of `, utc(one.usable.data_at)]),
     one.newest && one.newest.id !== one.usable?.id && row("Newest of any kind", [make("code", {}, one.newest.id), `: ${one.newest.problem}`]),
-    one.wal && row("WAL", [one.wal.gap || "complete", one.wal.ok_until ? " until " : "", one.wal.ok_until ? clock(one.wal.ok_until) : ""]),
-    one.restorable && row("Restore takes", [one.rto_p50_s === null ? "unknown: no drill has passed" : `${much(one.rto_p50_s)} (p50), ${much(one.rto_p95_s)} (p95) of ${much(one.rto_s)} allowed (RTO)`]),
-    one.drill_due_at && row("Next drill", [Date.parse(one.drill_due_at) < Date.now() ? "due" : left(one.drill_due_at)]),
+    one.wal && row("WAL", [one.wal.gap || "complete", one.wal.ok_until ? " until " : "", one.wal.ok_until ? utc(one.wal.ok_until) : ""]),
+    one.restorable && row("Restore takes", [one.rto_p50_s === null ? "unknown: no drill has passed" : `${much(one.rto_p50_s)} (p50), ${much(one.rto_p95_s)} (p95); ${much(one.rto_s)} allowed (RTO)`]),
+    one.drill_due_at && row("Next drill", [due(one.drill_due_at)]),
     one.read_at && row("Read", [age(one.read_at), one.known ? "" : `; cannot be read now: ${one.problem}`]),
   ].filter(Boolean);
   return make("dl", { class: "store-facts" }, ...rows);
@@ -62,21 +71,35 @@ function chart(name, found, key, limit) {
   if (known.length === 0) return null;
   const top = Math.max(limit, ...known);
   const height = (value) => Math.max(2, (value / top) * (HEIGHT - 8));
-  const step = (WIDTH + GAP) / found.length;
-  const words = `${name} of the last ${found.length} drills: ${values.map((value) => (value === null ? "none" : much(value))).join(", ")}; ${much(limit)} allowed`;
+  const last = found.length === 1 ? "last drill" : `last ${found.length} drills`;
+  const words = `${name} of the ${last}: ${found.map((drill) => measured(drill, key)).join(", ")}; ${much(limit)} allowed`;
   const picture = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "xMinYMid", role: "img", "aria-label": words });
   for (const [place, drill] of found.entries()) {
     const value = drill[key];
-    const tall = value === null ? HEIGHT - 8 : height(value);
-    const bar = drawn("rect", { x: place * step, y: HEIGHT - tall, width: step - GAP, height: tall, class: "bar", "data-result": drill.result, "data-over": value !== null && value > limit ? "yes" : "no" });
+    const silent = SAYS_NOTHING.has(drill.result);
+    const tall = silent ? STUB : value === null ? HEIGHT - 8 : height(value);
+    const bar = drawn("rect", { x: place * STEP + 1, y: HEIGHT - tall, width: STEP - GAP, height: tall - 1, class: "bar", "data-result": drill.result, "data-over": value !== null && value > limit ? "yes" : "no" });
     const hint = drawn("title", {});
-    hint.textContent = `${plain(drill.result)}, ${value === null ? "no time" : much(value)}`;
+    hint.textContent = `${utc(drill.began_at).textContent}: ${measured(drill, key)}`;
     bar.append(hint);
     picture.append(bar);
+    if (FAILURES.has(drill.result)) picture.append(cross(place * STEP + 1 + (STEP - GAP) / 2, HEIGHT - tall / 2)); // not by colour alone
   }
   const line = HEIGHT - height(limit);
   picture.append(drawn("line", { x1: 0, x2: WIDTH, y1: line, y2: line, class: "limit" }));
-  return make("figure", {}, make("figcaption", {}, `${name}, the line is ${much(limit)}`), picture);
+  return make("figure", {}, make("figcaption", {}, `${name} of the ${last}; dashed: ${much(limit)} allowed`), picture);
+}
+
+/** What one drill says in a chart: "20 min", "failed", "2 h (damaged)". */
+function measured(drill, key) {
+  const result = plain(drill.result);
+  if (drill[key] === null) return result === "passed" ? "not measured" : result;
+  return result === "passed" ? much(drill[key]) : `${much(drill[key])} (${result})`;
+}
+
+function cross(x, y) {
+  const arm = 4;
+  return drawn("path", { d: `M${x - arm} ${y - arm}l${2 * arm} ${2 * arm}m0 ${-2 * arm}l${-2 * arm} ${2 * arm}`, class: "cross" });
 }
 
 function drawn(tag, attributes) {
@@ -87,8 +110,8 @@ function drawn(tag, attributes) {
 
 function drills(one, open) {
   if (one.drills.length === 0) return null;
-  const lines = one.drills.map((drill) => make("li", {}, make("span", { class: "drill", "data-result": drill.result }, drill.result), " ", clock(drill.began_at), drill.rto_s === null ? "" : `, ${much(drill.rto_s)}`, drill.message ? `: ${drill.message}` : ""));
-  const details = make("details", { "data-store": one.name }, make("summary", {}, `Last ${one.drills.length === 1 ? "drill" : `${one.drills.length} drills`}`), make("ol", { class: "drills" }, ...lines));
+  const lines = one.drills.map((drill) => make("li", {}, make("span", { class: "drill", "data-result": drill.result }, drill.result), " ", utc(drill.began_at), drill.rto_s === null ? "" : `, ${much(drill.rto_s)}`, drill.message ? `: ${drill.message}` : ""));
+  const details = make("details", { "data-store": one.name }, make("summary", { "data-drills": one.name }, `Last ${one.drills.length === 1 ? "drill" : `${one.drills.length} drills`}`), make("ol", { class: "drills" }, ...lines));
   details.open = open;
   return details;
 }
