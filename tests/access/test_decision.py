@@ -151,7 +151,7 @@ VERBS = sorted({do.split()[0] for rules in BUILT_IN.values() for do in rules} - 
 EXPECTED = {
     "nobody": {"link"},
     "no rights": {"whoami", "help", "link", "unlink"},
-    "viewer": {"show", "incidents", "home", "approvals", "silences", "glass", "status", "backups", "dr"}
+    "viewer": {"show", "incidents", "home", "approvals", "silences", "glass", "status", "backups", "dr", "oncall"}
     | ALWAYS_ALLOWED,
     "responder": {
         "show",
@@ -162,6 +162,7 @@ EXPECTED = {
         "silences",
         "status",
         "backups",
+        "oncall",
         "dr",
         "glass",
         "ack",
@@ -173,7 +174,7 @@ EXPECTED = {
     }
     | {"severity", "page", "resend", "silence", "unsilence", "break-glass"}
     | ALWAYS_ALLOWED,
-    "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "status", "backups", "dr"}
+    "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "status", "backups", "dr", "oncall"}
     | {"yes", "no", "review-glass"}
     | ALWAYS_ALLOWED,
     "admin": set(VERBS),

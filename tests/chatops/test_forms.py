@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,7 +38,14 @@ from bot.lib import text
 
 KNOWN: KnownNames = {"service": ["prod/api", "staging/api", "web"], "person": {"U1": "ana", "ana": "ana"}}
 SAID: dict[str, Any] = {**commands.find(), **commands.actions()}
-WITH_FORMS = sorted(verb for verb, one in SAID.items() if one.usage.count("<") > 1)
+
+
+def _asks(usage: str) -> bool:
+    """Whether it takes several arguments, and cannot do without one of them."""
+    return usage.count("<") > 1 and "<" in re.sub(r"\[.*?\]", "", usage)
+
+
+WITH_FORMS = sorted(verb for verb, one in SAID.items() if _asks(one.usage))
 
 
 @dataclass(frozen=True, kw_only=True)
