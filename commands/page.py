@@ -172,7 +172,9 @@ def _on_call(opened: Incident, reach: PageReach, *, certain: bool) -> Iterator[s
         yield f"On call{for_service}, by the settings: {spell_list(reach.on_call, 'and')}.{call}"
     elif not certain:
         unknown = (
-            f"The settings name nobody on call for {opened.service}." if opened.service else "It is for no service."
+            f"Nobody is on call for {opened.service} now, by the settings."
+            if opened.service
+            else "It is for no service."
         )
         yield f"{unknown} Call somebody who can help."
 

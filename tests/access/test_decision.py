@@ -163,6 +163,7 @@ EXPECTED = {
         "silences",
         "status",
         "backups",
+        "oncall",
         "dr",
         "glass",
         "ack",

@@ -63,7 +63,7 @@ def test_without_a_pager_and_anybody_on_call_it_says_both(house: House) -> None:
 
     assert said(house, "page prod/api the checkout hangs")[1:] == [
         "No pager is set up under `channels`.",
-        "The settings name nobody on call for prod/api. Call somebody who can help.",
+        "Nobody is on call for prod/api now, by the settings. Call somebody who can help.",
         "Posted in Slack and Telegram.",
     ]
 

@@ -11,13 +11,14 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import icalendar
 import pytest
-import recurring_ical_events
+import recurring_ical_events  # type: ignore[import-untyped]  # it has no types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core.rota import Layer, Turn, TurnUnit, WeeklyHours
 from bot.lib.time_windows import zone
 from bot.oncall.rendering import render
+from tests.oncall.calendars import events
 from tests.oncall.test_turns import ZONES
 from tests.oncall.written import rota
 
@@ -51,8 +52,8 @@ def ical_of(layer: Layer, zone_name: str, length: timedelta) -> icalendar.Calend
 
 
 def theirs(calendar: icalendar.Calendar, since: datetime, until: datetime) -> Boundaries:
-    found = recurring_ical_events.of(calendar).between(since, until)
-    return sorted((one["DTSTART"].dt.astimezone(UTC), str(one["SUMMARY"])) for one in found)
+    found = events(recurring_ical_events.of(calendar).between(since, until))
+    return sorted((one.start, one.summary) for one in found)
 
 
 def ours(layer: Layer, zone_name: str, since: datetime, until: datetime) -> Boundaries:
@@ -123,8 +124,8 @@ def test_hours_of_a_week_are_those_of_another_renderer(zone_name: str) -> None:
         calendar.add_component(event)
 
     margin = timedelta(days=3)
-    found = recurring_ical_events.of(calendar).between(since, until)
-    read = sorted((one["DTSTART"].dt.astimezone(UTC), one["DTEND"].dt.astimezone(UTC)) for one in found)
+    found = events(recurring_ical_events.of(calendar).between(since, until))
+    read = sorted((one.start, one.end) for one in found)
     shifts = [(one.start, one.end) for one in render(rota(layer, in_zone=zone_name), since, until)]
 
     assert [one for one in shifts if since + margin < one[0] < until - margin] == [

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import icalendar
-
 from bot.core.rota import RotaGap
 from bot.oncall.ical_export import calendar_of
 from bot.oncall.rendering import gaps, render
+from tests.oncall.calendars import read
 from tests.oncall.written import away, layer, put, rota, utc
 
 SINCE, UNTIL = utc("2026-11-02 09:00"), utc("2027-11-01 09:00")
@@ -23,18 +22,18 @@ def test_every_shift_and_every_gap_is_read_as_it_is() -> None:
 
     text = calendar_of("orders", shifts, holes, now=SINCE, names=NAMES)
 
-    events = icalendar.Calendar.from_ical(text).walk("VEVENT")
-    read = [(one["DTSTART"].dt, one["DTEND"].dt) for one in events]
-    assert read == [(one.start, one.end) for one in (*shifts, *holes)]
-    assert str(events[0]["SUMMARY"]) == "Ana, the \\ first; of\nall and Cy: orders"
-    assert len({str(one["UID"]) for one in events}) == len(events)
+    events = read(text)
+    expected = [(one.start, one.end) for one in shifts] + [(gap.start, gap.end) for gap in holes]
+    assert [(one.start, one.end) for one in events] == expected
+    assert events[0].summary == "Ana, the \\ first; of\nall and Cy: orders"
+    assert len({one.uid for one in events}) == len(events)
     assert max(len(line.encode()) for line in text.split("\r\n")) <= 75
 
 
 def test_an_event_keeps_its_uid_when_it_is_written_again() -> None:
     def uids(since: str) -> set[str]:
         text = calendar_of("orders", render(WRITTEN, utc(since), UNTIL), (), now=utc(since))
-        return {str(one["UID"]) for one in icalendar.Calendar.from_ical(text).walk("VEVENT")}
+        return {one.uid for one in read(text)}
 
     assert uids("2026-11-30 09:00") < uids("2026-11-02 09:00")
 
