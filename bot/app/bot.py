@@ -155,7 +155,11 @@ class Bot:
         self._unknown_severities = UnknownSeverities(rules.unknown_severity, count)
         return Intake(
             self.store,
-            rules=replace(rules, on_unknown_severity=self._unknown_severities.heard),
+            rules=replace(
+                rules,
+                on_unknown_severity=self._unknown_severities.heard,
+                on_unowned=self.meters.unowned_alerts_total.inc,
+            ),
             subscriptions=subscriptions,
             on_commit=self._on_commit,
             observe=self._observe_intake,
