@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.chatops import home
 from bot.chatops.context.accounts import AccountService
 from bot.chatops.context.break_glass import BreakGlassService
+from bot.chatops.context.catalog import CatalogService
 from bot.chatops.context.help import HelpService
 from bot.chatops.context.plans import PlanService
 from bot.chatops.context.runs import RunService
@@ -41,6 +42,7 @@ class RequestContext:
         self.runs = RunService(unit, self.incidents)
         self.accounts = AccountService(unit, shared.break_glass)
         self.break_glass = BreakGlassService(unit, shared.break_glass)
+        self.catalog = CatalogService(unit.tx, shared.cards)
         self.help = HelpService(unit, shared, own_run_verbs=OWN_RUN_VERBS)
 
     def get_detail(self, incident: Incident) -> IncidentDetail:
@@ -53,4 +55,7 @@ class RequestContext:
         return self._cards.names.get(person, person)
 
     def get_overview(self, limit: int) -> Overview:
-        return home.home_view(self._unit.tx, self._authorizer, self._unit.request, self._registry.risks, limit)
+        shown = self._cards.catalog
+        return home.home_view(
+            self._unit.tx, self._authorizer, self._unit.request, self._registry.risks, limit, catalog=shown
+        )
