@@ -44,8 +44,6 @@ def contradictions(tree: Tree) -> Iterator[FoundFault]:
         yield ("default_service",), f"is not under `services`{_Hints(names)(default)}"
     for loc, service in entries(tree, "services"):
         name = service.get("name")
-        if name == UNOWNED:
-            yield (*loc, "name"), f"is reserved: the command `services {UNOWNED}` lists alerts without a service"
         if not service.get("match") and (not isinstance(name, str) or name != default):
             message = "is missing or empty, so no alert belongs to it; only the default_service may be without"
             yield (*loc, "match"), message
@@ -62,6 +60,9 @@ def contradictions(tree: Tree) -> Iterator[FoundFault]:
 
 def doubts(tree: Tree, accounts: Collection[str]) -> Iterator[FoundFault]:
     """Warnings: nobody owns it, nobody is reached, an alert may fit several. `accounts`: a person's keys for these."""
+    for loc, service in entries(tree, "services"):
+        if service.get("name") == UNOWNED:
+            yield (*loc, "name"), f"cannot be shown: the command `services {UNOWNED}` lists alerts without a service"
     yield from _bounded(_doubtful_owners(tree), "services with an owner that is missing or no team")
     yield from _bounded(_unreachable_teams(tree, accounts), "teams that nobody is reached by")
     yield from _bounded(_cycles(tree), "services in circles")

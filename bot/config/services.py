@@ -94,7 +94,7 @@ class ServiceSettings(Section):
         default_factory=dict,
         description="label -> value; the alert must have all of them. Only default_service may be without.",
     )
-    owner: str | None = Field(None, min_length=1, description="The name of a team under `teams`, or any text.")
+    owner: str | None = Field(None, description="The name of a team under `teams`, or any text.")
     tier: int | None = Field(None, ge=1, le=9, description="How important it is; 1 is the most important.")
     runbooks: tuple[str, ...] = Field((), description="Addresses, or the names by which people find them.")
     links: Mapping[str, Annotated[str, AfterValidator(_page)]] = Field(
