@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bot.chatops.arguments import NoArguments
@@ -38,7 +38,7 @@ class HomeCommand:
         worst = min((one.severity for one in mine.incidents), key=lambda one: one.rank, default=Severity.INFO)
         card = Card(
             title=f"Overview for {request.by.display_name}",
-            lines=(*_incidents(mine, context.get_name), *_runs(mine), *_plans(mine), *_on_call(mine.on_call)),
+            lines=(*_incidents(mine, context.get_name), *_runs(mine), *_plans(mine), *_on_call(mine)),
             buttons=dict(_buttons(mine)),
             severity=worst,
         )
@@ -98,10 +98,12 @@ def _waits_for(one: WaitingPlan) -> str:
     return "waits for approval by others" if one.approvals_needed else "waits for you to confirm"
 
 
-def _on_call(on_call: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+def _on_call(mine: Overview) -> Iterator[str]:
+    on_call = mine.on_call
     yield "On call:" if on_call else "Nobody is on call, according to the settings."
     for service, names in list(on_call.items())[:_SERVICES]:
-        yield f"{service}: {', '.join(names) or 'nobody now; `oncall` says until when'}"
+        owner = f" ({mine.owners[service]})" if service in mine.owners else ""
+        yield f"{service}{owner}: {', '.join(names) or 'nobody now; `oncall` says until when'}"
     if len(on_call) > _SERVICES:
         yield f"... and {len(on_call) - _SERVICES} more services."
 

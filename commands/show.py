@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 from typing import Annotated
@@ -28,6 +28,7 @@ from bot.notifications.places import cut, telling
 #: Characters of a whole answer: Slack's limit is 3900 and Telegram's 4096, escapes counted.
 _ROOM = 3500
 _TITLE, _DESCRIPTION, _LINE, _RUN, _URL = 250, 600, 180, 300, 240
+_DEPENDENCIES = 5
 _ALERTS, _MORE_ALERTS, _LABELS, _LINKS, _DESCRIPTION_LINES = 8, 700, 6, 6, 8
 
 
@@ -54,7 +55,8 @@ class ShowCommand:
 
     def run(self, request: Request, args: ShowArgs, context: CommandContext) -> Reply:
         one = context.incidents.get(args.incident)
-        return Reply(text=shown(one, context.get_detail(one)))
+        detail = replace(context.get_detail(one), dependencies=context.catalog.dependencies_in_trouble(one.service))
+        return Reply(text=shown(one, detail))
 
 
 def shown(one: Incident, detail: IncidentDetail) -> str:
@@ -66,6 +68,7 @@ def _sections(one: Incident, detail: IncidentDetail) -> list[list[str]]:
     return [
         list(_head(one, detail)),
         list(_texts(detail)),
+        [cut(line, _LINE) for line in detail.dependencies[:_DEPENDENCIES]],
         list(_alerts(one, detail)),
         list(_links(detail)),
         _headed("Notified:", detail.notified or ("nobody: no chat and no pager is set up",)),
@@ -162,6 +165,9 @@ def _links(detail: IncidentDetail) -> Iterator[str]:
         for label, url in links_of(alert.labels, alert.notes, alert.link).items():
             if label != "Silence" and len(url) <= _URL:
                 found.setdefault(url, f"{label} ({name_of(alert.labels)})" if len(names) > 1 else label)
+    for label, url in detail.situation.links.items():  # those of its service are among them
+        if label != "Silence" and len(url) <= _URL:
+            found.setdefault(url, label)
     yield from (f"{label}: {url}" for url, label in list(found.items())[:_LINKS])
     if detail.link:
         yield f"Board: {detail.link}"

@@ -24,7 +24,8 @@ from pydantic import BaseModel, SecretStr
 from starlette.responses import PlainTextResponse
 
 from bot.access.policy import Role, Rule
-from bot.alerts.classification import AlertRules, Service
+from bot.alerts.classification import AlertRules
+from bot.core.catalog import Catalog, Service
 from bot.lib.metrics import Metrics
 from bot.store.engine import Store
 from bot.store.flagger_gates import FlaggerGates
@@ -40,7 +41,9 @@ LEFT_AT = datetime(2025, 6, 2, 14, 30, tzinfo=UTC)
 _SENTENCES = frozenset({"why", "why_not", "todo", "next_try_at"})
 
 #: Ana asks, Bo breaks the glass, Cy approves and settles; a plan of Bo's needs two more people.
-RULES = AlertRules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))
+RULES = AlertRules(
+    severities=SEVERITIES, catalog=Catalog(services=(Service(name="prod/api", match={"service": "api"}),))
+)
 SCALER = Role(name="scaler", allow=(Rule(do="scale *"),))
 PAIR = Role(name="pair", allow=(Rule(do="turn *", approvals=2),))
 FIRE = Role(name="fire", allow=(Rule(do="turn *"), Rule(do="undo")), break_glass=True)

@@ -27,6 +27,7 @@ from bot.alerts import internal
 from bot.alerts.classification import AlertRules
 from bot.alerts.intake import Intake, IntakeResult
 from bot.app.build_rotas import on_call_for
+from bot.app.kept_overrides import KeptOverrides
 from bot.app.scheduler import Scheduler
 from bot.backups.drill_schedule import scheduled_rule
 from bot.chatops.account_recheck import AccountVerification
@@ -48,7 +49,6 @@ from bot.incidents import undelivered
 from bot.notifications.card import CardSettings
 from bot.notifications.sender import Backoff, Sender
 from bot.oncall.duties import Duties
-from bot.oncall.overrides import KeptOverrides
 from bot.store import audit_log, outbox
 from bot.store.engine import Store, Unavailable
 from bot.store.views import DeliveryView

@@ -21,8 +21,8 @@ from bot.lib.text import TextMatcher, glob_matcher
 #: Every known person may use these, and no rule can deny them.
 ALWAYS_ALLOWED = frozenset({"whoami", "help", "link", "unlink"})
 _VIEWER = (
-    "show *", "incidents", "home", "approvals", "whoami", "help", "silences", "glass", "status *", "backups *", "dr *",
-    "oncall",
+    "show *", "incidents", "home", "approvals", "whoami", "help", "silences", "services", "glass", "status *",
+    "backups *", "dr *", "oncall",
 )  # fmt: skip
 _RESPONDER = (
     "ack", "unack", "resolve", "reopen", "assign", "note", "severity", "page", "resend", "silence", "unsilence",

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bot.alerts.internal import OWN
 from bot.core.alert import Alert, Severity
+from bot.core.catalog import Catalog
 from bot.core.severity_words import NEVER_PAGED, fold, severity_of
 from bot.incidents.transitions import PLACE_LABELS, USUAL_COURSE_RULES, CourseRules, LeadAlert
 from bot.notifications.alert_texts import name_of, summary_of, unsaid
@@ -17,22 +19,13 @@ _TITLE = 200
 _PLACE = 200
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Service:
-    """One entry of the settings' `services`."""
-
-    name: str
-    match: Mapping[str, str]
-    owner: str | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
 class AlertRules:
     """The settings' rules for alerts."""
 
     severities: Mapping[str, Severity]  #: value of a label, as `severity_words.fold` gives it -> severity
     severity_labels: Sequence[str] = ("severity", "priority", "level")
-    services: Sequence[Service] = ()
+    catalog: Catalog = field(default_factory=Catalog)
     place_order: Sequence[str] = PLACE_ORDER  #: the labels that say where, from the widest place to the narrowest
     templates: Templates = field(default_factory=Templates)
     late_copy: timedelta = timedelta(minutes=5)  #: how long after its end a firing counts as a delayed copy
@@ -41,6 +34,7 @@ class AlertRules:
     )  #: how long a resolved incident is reopened instead of opening a new one
     unknown_severity: Severity = Severity.ERROR  #: of an alert whose severity no rule knows
     on_unknown_severity: Callable[[str], None] = lambda _: None  #: called with the severity of each such alert
+    on_unowned: Callable[[], None] = lambda: None  #: called for each new alert that no service of the catalog owns
     place_labels: Sequence[str] = PLACE_LABELS  #: an alert with other values of these fires in another place
     course: CourseRules = USUAL_COURSE_RULES
 
@@ -54,8 +48,13 @@ class AlertRules:
         return any(fold(labels.get(name, "")) == NEVER_PAGED for name in self.severity_labels)
 
     def count_unknown(self, alerts: Iterable[Alert]) -> None:
-        """Report the severities of new alerts that no rule knows."""
+        """Report the severities of new alerts that no rule knows, and alerts that no service owns.
+
+        The bot's own alerts are about the bot: that no service owns them is nothing to be mended.
+        """
         for one in alerts:
+            if one.source != OWN and self.catalog.owned(one.labels, own_service(one.labels)) is None:
+                self.on_unowned()
             _, unknown = severity_of(one.labels, self.severity_labels, self.severities)
             if unknown:
                 self.on_unknown_severity(unknown)
@@ -79,7 +78,7 @@ class AlertRules:
         order = f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}"
         if before and order >= before:
             return None
-        service = service_of(alert.labels, self.services)
+        service = service_of(alert.labels, self.catalog)
         return LeadAlert(
             order=order,
             title=self._title(alert, severity, service),
@@ -122,9 +121,7 @@ def named(alert: Alert, order: Sequence[str] = PLACE_ORDER) -> str:
     return f"{name} {where(unsaid(alert.labels, name), order)}".rstrip()
 
 
-def service_of(labels: Mapping[str, str], services: Sequence[Service]) -> str | None:
-    """The name of the first matching service, else the alert's own `service` label, else None."""
-    for service in services:
-        if service.match and all(labels.get(name) == value for name, value in service.match.items()):
-            return service.name
-    return own_service(labels)
+def service_of(labels: Mapping[str, str], catalog: Catalog) -> str | None:
+    """The service of the catalog that owns the alert, else the default one, else the alert's own `service` label."""
+    own = own_service(labels)
+    return catalog.owned(labels, own) or catalog.default or own

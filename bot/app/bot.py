@@ -19,7 +19,7 @@ from bot.alerts.intake import Intake, IntakeResult
 from bot.alerts.refused_senders import RefusedSenders
 from bot.alerts.unheard import UnheardAlerts
 from bot.alerts.unknown_severities import UnknownSeverities
-from bot.app import database_damage, disaster_export, interpreter
+from bot.app import database_damage, disaster_export, interpreter, kept_overrides
 from bot.app.build import (
     build_alert_rules,
     build_card_settings,
@@ -51,7 +51,6 @@ from bot.lib import failpoints, terminal
 from bot.lib.metrics import Metrics, OutboxSize
 from bot.notifications.channel_text import problem_text
 from bot.notifications.sender import Sender
-from bot.oncall import overrides
 from bot.store import channel_health, outbox
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.channel_facts import StoredKeptFacts
@@ -156,7 +155,11 @@ class Bot:
         self._unknown_severities = UnknownSeverities(rules.unknown_severity, count)
         return Intake(
             self.store,
-            rules=replace(rules, on_unknown_severity=self._unknown_severities.heard),
+            rules=replace(
+                rules,
+                on_unknown_severity=self._unknown_severities.heard,
+                on_unowned=self.meters.unowned_alerts_total.inc,
+            ),
             subscriptions=subscriptions,
             on_commit=self._on_commit,
             observe=self._observe_intake,
@@ -195,7 +198,7 @@ class Bot:
             (self._report_unknown_severities, unknown_severities.EVERY_S),
             (look_for_unheard, unheard.EVERY_S),
             (self._report_refused_senders, refused_senders.EVERY_S),
-            (self._chatops.overrides.refresh, overrides.EVERY_S),
+            (self._chatops.overrides.refresh, kept_overrides.EVERY_S),
             *self._ticks_of_backups(),
         )
 

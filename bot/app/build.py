@@ -20,7 +20,7 @@ from bot.access.account_linking import AccountLinking
 from bot.access.conditions import Conditions
 from bot.access.identity import People
 from bot.access.policy import Freeze, Policy, Role, Rule
-from bot.alerts.classification import AlertRules, Service
+from bot.alerts.classification import AlertRules
 from bot.app.build_rotas import build_duties
 from bot.audit import anchors, signed_note
 from bot.audit.anchors import Keep, PutAnchor
@@ -31,6 +31,7 @@ from bot.config.incidents import FlappingSettings, PageAgainSettings
 from bot.config.paths import is_there
 from bot.config.settings import Settings, channels_known
 from bot.core.alert import Severity
+from bot.core.catalog import Catalog, Service, Team
 from bot.core.channel import Channel, ChannelFacts, GroupPlatform, Messenger, UserGroupChannel
 from bot.core.incident import CONSOLE
 from bot.core.message import Contact, Subscription
@@ -279,6 +280,27 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def build_catalog(settings: Settings) -> Catalog:
+    """Builds the service catalog: services with what people are shown of them, and teams."""
+    return Catalog(
+        services=tuple(
+            Service(
+                name=one.name,
+                match=one.match,
+                owner=one.owner,
+                environment=one.environment,
+                tier=one.tier,
+                runbooks=one.runbooks,
+                links=one.links,
+                depends_on=one.depends_on,
+            )
+            for one in settings.services
+        ),
+        teams=tuple(Team(name=one.name, members=one.members) for one in settings.teams),
+        default=settings.default_service,
+    )
+
+
 def flagger_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:
     """The tokens of Flagger's webhooks, by cluster."""
     return {name: one.flagger.tokens for name, one in settings.clusters.items() if one.flagger is not None}
@@ -292,7 +314,7 @@ def build_alert_rules(settings: Settings) -> AlertRules:
         severities={value: Severity(severity) for value, severity in severities.items()},
         severity_labels=section.severity_labels if section else ("severity",),
         unknown_severity=section.unknown_severity if section else Severity.ERROR,
-        services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
+        catalog=build_catalog(settings),
         place_order=settings.incidents.place_order,
         templates=build_templates(settings),
         late_copy=settings.incidents.late_copy,
@@ -358,6 +380,7 @@ def build_card_settings(
         place_order=settings.incidents.place_order,
         can_silence=section is not None and section.api_url is not None,
         templates=build_templates(settings),
+        catalog=build_catalog(settings),
     )
 
 

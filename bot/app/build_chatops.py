@@ -30,6 +30,7 @@ from bot.app.build import (
 )
 from bot.app.build_rotas import build_duties
 from bot.app.build_tools import build_tools
+from bot.app.kept_overrides import KeptOverrides
 from bot.backups.drill_schedule import scheduled_rule
 from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
@@ -49,7 +50,6 @@ from bot.core.registry import Registry
 from bot.core.request import Reply, Request
 from bot.notifications.card import CardSettings
 from bot.oncall.duties import Duties
-from bot.oncall.overrides import KeptOverrides
 from bot.store import runs
 from bot.store.backup_rows import StoredBackupRecords
 from bot.store.engine import Store, Unavailable

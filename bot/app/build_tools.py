@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, TypeVar, cast
 
 from bot.alerts.classification import service_of
-from bot.app.build import build_alert_rules
+from bot.app.build import build_catalog
 from bot.app.build_backups import build_backups
 from bot.app.service_sites import ServiceSites
 from bot.config.settings import Settings
@@ -52,9 +52,8 @@ def build_alert_states(settings: Settings) -> AlertStates | None:
 
 
 def _build_silences(settings: Settings) -> Silences:
-    services = build_alert_rules(settings).services
     made = import_module("bot.integrations.alertmanager.client").AlertmanagerClient
-    silences: Silences = made(settings.sources.alertmanager, partial(service_of, services=services))
+    silences: Silences = made(settings.sources.alertmanager, partial(service_of, catalog=build_catalog(settings)))
     return silences
 
 

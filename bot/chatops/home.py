@@ -13,6 +13,7 @@ from bot.access.authorizer import Authorizer
 from bot.access.decision import YES
 from bot.access.policy import Policy
 from bot.actions import approval_facts, approval_validity
+from bot.core.catalog import Catalog
 from bot.core.command import Overview
 from bot.core.errors import Rejected
 from bot.core.plan import Proposal, Risk
@@ -27,10 +28,13 @@ _MOST_PLANS = 100
 _MOST_RUNS, _RUNS_OF = 50, timedelta(days=1)
 
 
-def home_view(tx: Tx, authorizer: Authorizer, request: Request, risks: Mapping[str, Risk], limit: int) -> Overview:
+def home_view(
+    tx: Tx, authorizer: Authorizer, request: Request, risks: Mapping[str, Risk], limit: int, *, catalog: Catalog
+) -> Overview:
     """`risks`: by verb; `limit`: the most incidents."""
     services = authorizer.policy.on_call_for(request.by.id)
-    held = views.own_incidents(tx.sql, request.by.id, sorted(services), limit)
+    owned = services.union(catalog.services_of(request.by.id))
+    held = views.own_incidents(tx.sql, request.by.id, sorted(owned), limit)
     waiting = plan_rows.waiting_plans(tx.sql, tx.now, _MOST_PLANS)
     return Overview(
         incidents=held.incidents,
@@ -44,6 +48,7 @@ def home_view(tx: Tx, authorizer: Authorizer, request: Request, risks: Mapping[s
         requested=tuple(one for one in waiting if one.requester == request.by.id),
         runs=tuple(run_states.unsettled(tx.sql, request.by.id, tx.now - _RUNS_OF, _MOST_RUNS)),
         on_call=_on_call(authorizer.policy, services),
+        owners={one.name: one.owner for one in catalog.services if one.owner},
     )
 
 

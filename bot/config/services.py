@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from bot.lib import promql
+from bot.lib.open_links import can_open
 from bot.lib.settings_fields import Minutes, Mistake, Seconds, Section, namespace_mistake, text_of
 from bot.notifications.template_settings import TemplatesSettings
 
@@ -29,6 +30,12 @@ def _promql(expression: str) -> str:
     if fault := promql.fault_in(expression):
         raise ValueError(fault)
     return expression
+
+
+def _page(url: str) -> str:
+    if not url.startswith(("http://", "https://")) or not can_open(url):
+        raise ValueError("must be an address that people can open in a browser, without a user or a password")
+    return url
 
 
 _Expression = Annotated[str, AfterValidator(_promql)]
@@ -70,8 +77,15 @@ class ConnectionsSettings(Section):
             yield ("each",), "is above `most`, so not even one replica is within the limit"
 
 
+class TeamSettings(Section):
+    """A team, which owns services."""
+
+    name: str = Field(min_length=1, description="As `services[].owner` names it.")
+    members: tuple[str, ...] = Field((), description="Ids of people.")
+
+
 class ServiceSettings(Section):
-    """A service: the labels of its alerts, and where it runs."""
+    """A service: the labels of its alerts, whose it is, and where it runs."""
 
     name: str = Field(min_length=1)
     environment: str | None = Field(None, min_length=1, description="Such as production; rules may refer to it.")
@@ -80,8 +94,17 @@ class ServiceSettings(Section):
         min_length=1,
         description="Ids of people, who are always on call, and rotas, as in: rota orders-primary.",
     )
-    match: Mapping[str, str] = Field(min_length=1, description="label -> value; the alert must have all of them.")
-    owner: str | None = None
+    match: Mapping[str, str] = Field(
+        default_factory=dict,
+        description="label -> value; the alert must have all of them. Only default_service may be without.",
+    )
+    owner: str | None = Field(None, description="The name of a team under `teams`, or any text.")
+    tier: int | None = Field(None, ge=1, le=9, description="How important it is; 1 is the most important.")
+    runbooks: tuple[str, ...] = Field((), description="Addresses, or the names by which people find them.")
+    links: Mapping[str, Annotated[str, AfterValidator(_page)]] = Field(
+        default_factory=dict, description="label -> address; shown on its incidents."
+    )
+    depends_on: tuple[str, ...] = Field((), description="Names of services that it needs.")
     templates: TemplatesSettings | None = None
     cluster: str | None = Field(None, description="A name under `clusters`.")
     namespace: str | None = Field(None, min_length=1, description="Namespace of the workload; by default, default.")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
-from bot.config import backups, mistakes, paths, rota_faults, rules, secrets, yaml_reader
+from bot.config import backups, catalog, mistakes, paths, rota_faults, rules, secrets, yaml_reader
 from bot.config.access import FreezeSettings, PersonSettings, RoleSettings, SecuritySettings
 from bot.config.audit import AuditSettings
 from bot.config.backups import BackupsSettings
@@ -22,7 +22,7 @@ from bot.config.consistency import Declared, contradictions, entries, section_of
 from bot.config.faults import InvalidSettings, Loc, Plain, SettingsFault, add_validation_faults
 from bot.config.incidents import FlappingSettings, PageAgainSettings
 from bot.config.rotas import RotaName, RotaSettings
-from bot.config.services import ServiceSettings
+from bot.config.services import ServiceSettings, TeamSettings
 from bot.incidents.transitions import PLACE_LABELS
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.integrations.console.settings import ConsoleSettings
@@ -103,11 +103,13 @@ def _certain_faults(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
     yield from contradictions(tree, _declared())
     yield from backups.contradictions(tree)
     yield from rota_faults.contradictions(tree)
+    yield from catalog.contradictions(tree)
 
 
 def _doubts(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
     yield from unusable_rules(tree, _declared())
     yield from rules.unknown_services(tree)
+    yield from catalog.doubts(tree, PersonSettings.account_keys())
     yield from mistakes.doubts(tree, Settings)
 
 
@@ -271,7 +273,11 @@ class Settings(Section):
     audit: AuditSettings = Field(default_factory=AuditSettings)
     people: tuple[PersonSettings, ...] = ()
     roles: Mapping[str, RoleSettings] = Field(default_factory=dict)
+    teams: tuple[TeamSettings, ...] = ()
     services: tuple[ServiceSettings, ...] = ()
+    default_service: str | None = Field(
+        None, min_length=1, description="The service, by its name under `services`, of alerts that match none."
+    )
     rotas: Mapping[RotaName, RotaSettings] = Field(default_factory=dict)
     clusters: Mapping[str, ClusterSettings] = Field(default_factory=dict)
     backups: BackupsSettings = Field(default_factory=BackupsSettings)

@@ -6,12 +6,13 @@ A command knows these protocols and nothing of the packages that implement them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from bot.core.alert import Severity
+from bot.core.catalog import ServiceState, UnownedAlerts
 from bot.core.channel import CommandInfo
 from bot.core.incident import Incident
 from bot.core.incident_detail import IncidentDetail
@@ -55,13 +56,14 @@ class Overview:
 
     incidents: tuple[
         Incident, ...
-    ]  #: unresolved: their own, and of services that they are on call for; the worst first
+    ]  #: unresolved: their own, and of services that they are on call for or their team owns
     more: int  #: how many of these are left out
     others: int  #: how many more are unresolved
     to_approve: tuple[WaitingPlan, ...]  #: plans that they can approve, newest first
     requested: tuple[WaitingPlan, ...]  #: their own plans that wait, newest first
     runs: tuple[RunStatus, ...]  #: of the last day: their own in progress, and those that need attention
     on_call: Mapping[str, tuple[str, ...]]  #: names of the people on call, by service; their own services first
+    owners: Mapping[str, str] = field(default_factory=dict)  #: service -> the team or whoever else owns it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -274,6 +276,31 @@ class OnCallOperations(Protocol):
         ...
 
 
+class CatalogOperations(Protocol):
+    """`context.catalog`: the services of the settings."""
+
+    @property
+    def default(self) -> str | None:
+        """The service of alerts that match none."""
+        ...
+
+    def list_services(self) -> Sequence[ServiceState]:
+        """In the order of the settings."""
+        ...
+
+    def describe(self, name: str) -> ServiceState:
+        """Raises `Rejected` when the settings have no such service."""
+        ...
+
+    def dependencies_in_trouble(self, service: str | None) -> tuple[str, ...]:
+        """What the service depends on and has an unresolved incident: a sentence for each, the nearest first."""
+        ...
+
+    def list_unowned(self) -> Sequence[UnownedAlerts]:
+        """Of the newest alerts; those that came last first."""
+        ...
+
+
 class HelpOperations(Protocol):
     """`context.help`: the verbs that this installation can do and that the requester may use on some target."""
 
@@ -301,6 +328,8 @@ class CommandContext(Protocol):
     def break_glass(self) -> BreakGlassOperations: ...
     @property
     def on_call(self) -> OnCallOperations: ...
+    @property
+    def catalog(self) -> CatalogOperations: ...
     @property
     def help(self) -> HelpOperations: ...
 

@@ -24,3 +24,4 @@ class IncidentDetail:
     runs: tuple[RunStatus, ...]  #: of actions requested there, newest first
     now: datetime
     link: str  #: the incident on the board; "" where a reader could not open it
+    dependencies: tuple[str, ...] = ()  #: what its service depends on and has an incident of its own, a sentence each

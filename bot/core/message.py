@@ -75,6 +75,7 @@ class Situation:
     alerts: tuple[AlertSummary, ...] = ()  #: the first few, firing ones first; empty where there is only one
     more: int = 0  #: how many alerts are not among them
     links: Mapping[str, str] = field(default_factory=dict)  #: label -> address that a reader can open
+    owner: str = ""  #: who owns its service, by the settings; among `facts` as well
     on_call: tuple[Contact, ...] = ()  #: of its service; to be mentioned in the first message alone
     notes: tuple[str, ...] = ()  #: what else has to be said: runs, what the source left out
 

@@ -64,6 +64,7 @@ class Metrics:
         self.webhooks_total = self._counter("webhooks", "Requests of alert sources, by answer.", "source", "code")
         self.alerts_total = self._counter("alerts", "Alerts stored durably.", "source")
         self.unknown_severities_total = self._counter("unknown_severities", "New alerts whose severity no rule knows.")
+        self.unowned_alerts_total = self._counter("unowned_alerts", "New alerts that match no service of the settings.")
         self.incidents_total = self._counter("incidents", "Events of incidents, by type.", "what")
         self.runs_total = self._counter("runs", "Runs of actions that ended, by their state then.", "state")
         self.commits_total = self._counter("commits", "Commits of the intake.")

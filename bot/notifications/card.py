@@ -6,11 +6,12 @@ sender says, the labels, the alerts by what tells them apart, and what can be do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.core import run_state
 from bot.core.alert import AlertView
+from bot.core.catalog import Catalog, Service
 from bot.core.incident import CONSOLE, Incident, Status
 from bot.core.message import AlertSummary, Card, Contact, Situation
 from bot.core.run_state import RunStatus
@@ -22,6 +23,7 @@ from bot.notifications.templates import CARD, PAGE, AlertFacts, Templates
 
 _SHOWN = 5  #: alerts on the card; `show` has all
 _DESCRIPTION, _SUMMARY = 1200, 500  #: characters
+_RUNBOOKS, _LINKS = 2, 3  #: of a service, beside those of the alert
 _SUMMARY_BEGINS = 12  #: characters of a summary by which it is found in a title
 _SILENCED = ("alertname", "cluster", "namespace", "service")  #: labels that a silence from the card names
 
@@ -36,6 +38,7 @@ class CardSettings:
     place_order: Sequence[str] = PLACE_ORDER
     can_silence: bool = False
     templates: Templates = field(default_factory=Templates)
+    catalog: Catalog = field(default_factory=Catalog)
 
 
 def incident_card(
@@ -80,6 +83,7 @@ def _situation(
     told = telling([one.labels for one in shown], settings.place_order)
     on_call = settings.on_call(incident.service, channel) if incident.status is not Status.RESOLVED else ()
     covered = incident.course.covered
+    known_service = settings.catalog.service(incident.service)
     rows = [_summary(one, text, settings.place_order) for one, text in zip(shown, told.each, strict=True)]
     several = len({one.fingerprint for one in shown}) > 1 and incident.status is not Status.RESOLVED
     return Situation(
@@ -91,10 +95,11 @@ def _situation(
         resolved_at=incident.resolved_at,
         count="" if incident.is_flapping else incident.count_words,
         description=_description(incident, lead, settings) if lead else "",
-        facts=_facts(incident, key_labels(told.common, settings.place_order), lead),
+        facts=_facts(incident, known_service, key_labels(told.common, settings.place_order), lead),
         alerts=tuple(rows[:_SHOWN]) if several else (),
         more=max(0, max(incident.firing, len(shown)) - _SHOWN) if several else 0,
-        links=links_of(lead.labels, lead.notes, lead.link) if lead else {},
+        links=_links(lead, known_service),
+        owner=(known_service.owner or "") if known_service else "",
         on_call=on_call,
         notes=tuple(_notes(incident, lead, runs)),
     )
@@ -139,12 +144,37 @@ def _summary(alert: AlertView, told: str, order: Sequence[str]) -> AlertSummary:
     return AlertSummary(text=text, firing=alert.firing, since=alert.starts_at, value=value_of(alert.notes))
 
 
-def _facts(incident: Incident, labels: Mapping[str, str], lead: AlertView | None) -> dict[str, str]:
-    """The service of the settings first: people know it by that name. One of a label may be the exporter's."""
-    service = incident.service
-    if service is None or service in labels.values() or (lead and lead.labels.get("service") == service):
-        return dict(labels)
-    return {"service": service, **labels}
+def _facts(
+    incident: Incident, known: Service | None, labels: Mapping[str, str], lead: AlertView | None
+) -> dict[str, str]:
+    """The service of the settings first, and whose it is: people know it by that name.
+
+    One of a label may be the exporter's.
+    """
+    service, said = incident.service, dict[str, str]()
+    if service and service not in labels.values() and not (lead and lead.labels.get("service") == service):
+        said["service"] = service
+    if known and known.owner:
+        said["owner"] = known.owner
+    return said | {name: value for name, value in labels.items() if name not in said}
+
+
+def _links(lead: AlertView | None, known: Service | None) -> dict[str, str]:
+    """Of the alert, then of its service: its runbooks and links, each address once."""
+    found = links_of(lead.labels, lead.notes, lead.link) if lead else {}
+    if known is None:
+        return found
+    runbooks = [url for url in known.runbooks if can_open(url)][:_RUNBOOKS]
+    named = [("Runbook" if "Runbook" not in found else "Service runbook", url) for url in runbooks]
+    for label, url in [*named, *list(known.links.items())[:_LINKS]]:
+        if url not in found.values() and can_open(url):
+            found[_free(label, found)] = url
+    return found
+
+
+def _free(label: str, taken: Collection[str]) -> str:
+    """The label, with a number where it is taken."""
+    return next(one for one in (label, *(f"{label} {n}" for n in range(2, len(taken) + 3))) if one not in taken)
 
 
 def _notes(incident: Incident, lead: AlertView | None, runs: Sequence[RunStatus]) -> Iterator[str]:

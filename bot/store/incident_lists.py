@@ -44,6 +44,17 @@ def count_unresolved(sql: Sql) -> Mapping[tuple[Status, Severity], int]:
     return {(Status(str(status)), Severity(str(severity))): int(count) for status, severity, count in rows}
 
 
+def unresolved_by_service(sql: Sql, limit: int) -> Mapping[str, Sequence[int]]:
+    """The numbers of unresolved incidents by their service, the worst first; of the `limit` worst ones."""
+    found: dict[str, list[int]] = {}
+    rows = sql.rows(
+        f"SELECT i.service, i.id {UNRESOLVED} AND i.service IS NOT NULL ORDER BY {RANK}, i.id LIMIT ?", limit
+    )
+    for service, incident_id in rows:
+        found.setdefault(str(service), []).append(int(incident_id))
+    return found
+
+
 def firing_since(sql: Sql, incident_ids: Iterable[int]) -> Mapping[int, datetime]:
     """For each of these incidents, when the first of its alerts that fire now began; without an entry if none does."""
     ids = list(incident_ids)

@@ -220,6 +220,17 @@ def services_of_alerts(sql: Sql) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
+def newest_labels(sql: Sql, limit: int, *, without_source: str) -> list[tuple[dict[str, str], datetime]]:
+    """The labels of the newest alerts with their start, newest first, without those of one source."""
+    rows = sql.rows(
+        "SELECT labels, starts_at FROM (SELECT id, source, labels, starts_at FROM alert ORDER BY id DESC LIMIT ?)"
+        " AS newest WHERE source <> ? ORDER BY id DESC",
+        limit,
+        without_source,
+    )
+    return [(msgspec.json.decode(str(labels)), moment(starts_at)) for labels, starts_at in rows]
+
+
 def event_of(row: Row) -> Event:
     """From (id, incident_id, at, what, by, said, via)."""
     _, incident_id, at, what, by, message, via = row

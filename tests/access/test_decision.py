@@ -163,7 +163,6 @@ EXPECTED = {
         "silences",
         "status",
         "backups",
-        "oncall",
         "dr",
         "glass",
         "ack",

@@ -16,9 +16,10 @@ from alembic import command
 
 from bot.access.conditions import Conditions
 from bot.access.policy import Freeze, Role, Rule
-from bot.alerts.classification import AlertRules, Service
+from bot.alerts.classification import AlertRules
 from bot.core.access import Account, AccountLink
 from bot.core.audit import Code
+from bot.core.catalog import Catalog, Service
 from bot.core.request import Principal, Reply
 from bot.store import account_links, audit_log, migrating, plans
 from bot.store.engine import Store
@@ -354,7 +355,9 @@ def night(store_url: str) -> Iterator[House]:
     evening = Freeze(
         name="evening", since=NOON + timedelta(minutes=5), until=NOON + timedelta(hours=2), targets=("prod/*",)
     )
-    rules = AlertRules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))
+    rules = AlertRules(
+        severities=SEVERITIES, catalog=Catalog(services=(Service(name="prod/api", match={"service": "api"}),))
+    )
     made = House(store_url, roles=(*ROLES, DUTY), freezes=(evening,), rules=rules)
     made.on_call = {"prod/api": ["ana"]}
     made.environments = {"prod/api": "prod"}

@@ -24,7 +24,7 @@ from bot.access.break_glass import BreakGlass
 from bot.access.conditions import Conditions
 from bot.access.policy import Policy, Role, Rule
 from bot.actions.runner import Runner, RunnerParts
-from bot.alerts.classification import AlertRules, Service
+from bot.alerts.classification import AlertRules
 from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
@@ -32,6 +32,7 @@ from bot.chatops.registry import args_of
 from bot.core.access import AccountLink, BreakGlassUse
 from bot.core.action import Tools
 from bot.core.audit import Code
+from bot.core.catalog import Catalog, Service
 from bot.core.plan import Risk
 from bot.core.request import Principal, Reply, Request
 from bot.store import account_links, audit_log
@@ -56,7 +57,9 @@ _ROLES = (
     ),
     Role(name="rescue", allow=(Rule(do="*"),), break_glass=True),
 )
-_RULES = AlertRules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))
+_RULES = AlertRules(
+    severities=SEVERITIES, catalog=Catalog(services=(Service(name="prod/api", match={"service": "api"}),))
+)
 
 Rows = Mapping[str, list[tuple[object, ...]]]
 

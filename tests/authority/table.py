@@ -73,6 +73,7 @@ restart    no       no      no     no        no       not   no      no       not
 rollback   no       no      no     no        no       not   no      no       not   no
 runs       no       no      no     yes       no       yes   no      no       yes   yes
 scale      no       no      no     no        no       not   no      no       not   no
+services   no       no      yes    yes       yes      yes   yes     yes      yes   yes
 settle     no       no      no     no        no       yes   no      no       yes   no
 severity   no       no      no     yes       no       yes   no      no       yes   no
 show       no       no      yes    yes       yes      yes   yes     yes      yes   yes
@@ -131,6 +132,7 @@ SAID: dict[str, str] = {
     "rollback": "rollback prod/api",
     "runs": "runs",
     "scale": "scale prod/api 6",
+    "services": "services",
     "settle": "settle {unknown} done because I looked",
     "show": "show 1",
     "silence": "silence service=api for 1h because deploy",

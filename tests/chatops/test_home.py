@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from bot.access.policy import Role, Rule
-from bot.alerts.classification import AlertRules, Service
+from bot.alerts.classification import AlertRules
 from bot.core.alert import AlertBatch, Severity
+from bot.core.catalog import Catalog, Service
 from bot.core.plan import Risk
 from bot.core.request import Principal, Reply
 from tests.house import ANA, BO, CY, ROLES, SEVERITIES, House, alert
@@ -17,9 +18,11 @@ from tests.runs import handle
 
 _RULES = AlertRules(
     severities=SEVERITIES,
-    services=(
-        Service(name="prod/api", match={"service": "api"}),
-        Service(name="prod/db", match={"service": "db"}),
+    catalog=Catalog(
+        services=(
+            Service(name="prod/api", match={"service": "api"}),
+            Service(name="prod/db", match={"service": "db"}),
+        )
     ),
 )
 _WEB = Role(name="web", allow=(Rule(do="home"), Rule(do="yes prod/web")))

@@ -9,7 +9,8 @@ import pytest
 
 from bot.access.conditions import Conditions
 from bot.access.policy import Role, Rule
-from bot.alerts.classification import AlertRules, Service
+from bot.alerts.classification import AlertRules
+from bot.core.catalog import Catalog, Service
 from bot.core.rota import Rota
 from tests.house import ACCOUNTS, ANA, BO, ROLES, SEVERITIES, House, alert
 from tests.oncall.written import all_day, away, layer, put, rota
@@ -27,7 +28,9 @@ def named(name: str, made: Rota) -> Rota:
 @pytest.fixture
 def house(store_url: str) -> Iterator[House]:
     """It is Monday 23 November 2026, 12:00 UTC. Ana's week began at 09:00; Bo has the next one, then nobody."""
-    rules = AlertRules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))
+    rules = AlertRules(
+        severities=SEVERITIES, catalog=Catalog(services=(Service(name="prod/api", match={"service": "api"}),))
+    )
     made = House(store_url, rules=rules, roles=(*ROLES, _DUTY))
     made.environments = {"prod/api": "prod"}
     made.rotas = {

@@ -7,11 +7,13 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from bot.core.alert import view_of
+from bot.core.catalog import Catalog, Service
 from bot.core.incident import Course, Coverage, Status
 from bot.core.message import AlertSummary, Card, Contact, Situation
 from bot.core.run_state import RunStatus, State
 from bot.notifications.card import CardSettings, incident_card
-from tests.house import NOON
+from tests.house import NOON, alert
 from tests.notifications.pods import ONE, OPEN, SETTINGS, pod
 
 
@@ -133,3 +135,43 @@ def test_a_card_says_which_runs_need_somebody_or_go_on_and_is_silent_of_those_th
 
     assert situation(told).notes[-1] == "Runs: 1 done but not well, 1 running. Details: `runs`"
     assert quiet.lines == incident_card(OPEN, SETTINGS).lines
+
+
+_SHOP = Service(
+    name="shop",
+    owner="team web",
+    runbooks=("https://wiki.example.com/shop", "the red folder", "http://localhost/book", "https://wiki.example.com/2"),
+    links={
+        "Dashboard": "https://grafana.example.com/shop",
+        "Traces": "https://traces.example.com/shop",
+        "Inside": "http://grafana.monitoring.svc/shop",
+        "Never": "https://example.com/never",
+    },
+)
+
+
+def of_shop(**notes: str) -> Situation:
+    given = view_of(replace(alert(labels={"pod": "shop-1", "owner": "someone"}), annotations=notes))
+    known = CardSettings(catalog=Catalog(services=(_SHOP,)))
+    return situation(incident_card(replace(ONE, service="shop"), known, alerts=[given]))
+
+
+def test_the_owner_of_its_service_is_on_the_card_instead_of_a_label_of_that_name() -> None:
+    assert list(of_shop().facts.items())[:2] == [("service", "shop"), ("owner", "team web")]
+
+
+def test_runbooks_and_links_of_its_service_are_few_and_only_such_as_open() -> None:
+    assert of_shop().links == {
+        "Runbook": "https://wiki.example.com/shop",
+        "Runbook 2": "https://wiki.example.com/2",
+        "Dashboard": "https://grafana.example.com/shop",
+        "Traces": "https://traces.example.com/shop",
+    }
+
+
+def test_they_stand_behind_those_of_the_alert_and_no_address_comes_twice() -> None:
+    same = "https://grafana.example.com/shop"
+    told = of_shop(runbook_url="https://wiki.example.com/alert", dashboard_url=same)
+
+    assert list(told.links) == ["Runbook", "Dashboard", "Service runbook", "Service runbook 2", "Traces"]
+    assert list(told.links.values()).count(same) == 1

@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from bot.alerts.classification import AlertRules, Service
+from bot.alerts.classification import AlertRules
+from bot.core.catalog import Catalog, Service
 from bot.core.message import MessageKind
 from bot.lib.sandboxed_template import SandboxedTemplate
 from bot.notifications.card import CardSettings
@@ -30,7 +31,7 @@ SHOP = Service(name="shop", match={"namespace": "shop"})
 
 @pytest.fixture
 def written(store_url: str) -> House:
-    rules = AlertRules(severities=SEVERITIES, services=(SHOP,), templates=TEMPLATES)
+    rules = AlertRules(severities=SEVERITIES, catalog=Catalog(services=(SHOP,)), templates=TEMPLATES)
     return House(store_url, rules=rules, cards=CardSettings(templates=TEMPLATES))
 
 

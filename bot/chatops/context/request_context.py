@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.chatops import home
 from bot.chatops.context.accounts import AccountService
 from bot.chatops.context.break_glass import BreakGlassService
+from bot.chatops.context.catalog import CatalogService
 from bot.chatops.context.help import HelpService
 from bot.chatops.context.on_call import OnCallService
 from bot.chatops.context.plans import PlanService
@@ -43,6 +44,7 @@ class RequestContext:
         self.accounts = AccountService(unit, shared.break_glass)
         self.break_glass = BreakGlassService(unit, shared.break_glass)
         self.on_call = OnCallService(unit, shared)
+        self.catalog = CatalogService(unit.tx, shared.cards)
         self.help = HelpService(unit, shared, own_run_verbs=OWN_RUN_VERBS)
 
     def get_detail(self, incident: Incident) -> IncidentDetail:
@@ -55,4 +57,7 @@ class RequestContext:
         return self._cards.names.get(person, person)
 
     def get_overview(self, limit: int) -> Overview:
-        return home.home_view(self._unit.tx, self._authorizer, self._unit.request, self._registry.risks, limit)
+        shown = self._cards.catalog
+        return home.home_view(
+            self._unit.tx, self._authorizer, self._unit.request, self._registry.risks, limit, catalog=shown
+        )

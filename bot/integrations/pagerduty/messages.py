@@ -122,6 +122,8 @@ def _details(notification: Notification, event: Event) -> dict[str, Any]:
     if situation.alerts:
         told = [f"{one.text} ({one.value})" if one.value else one.text for one in situation.alerts]
         details["alerts"] = [_shown(text, _TEXT_MOST) for text in told]
+    if situation.owner:
+        details["owner"] = _shown(situation.owner, _TEXT_MOST)
     if situation.on_call:
         details["on call"] = [_shown(one.name, _TEXT_MOST) for one in situation.on_call]
     if notification.alerts:

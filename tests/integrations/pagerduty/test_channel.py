@@ -18,11 +18,12 @@ import pytest
 from msgspec import structs
 
 from bot.core.alert import AlertView, Severity
+from bot.core.catalog import Catalog, Service
 from bot.core.errors import Undelivered
 from bot.core.incident import Event, EventType
 from bot.core.message import Card, MessageKind, Notification
 from bot.integrations.pagerduty.channel import PagerDuty
-from bot.notifications.card import incident_card
+from bot.notifications.card import CardSettings, incident_card
 from tests.fakes.calls import Answer, Call
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
 from tests.integrations.contract import LINK, NOW, TEXTS, incident, page
@@ -349,6 +350,20 @@ def paged(*alerts: AlertView) -> Notification:
     return Notification(
         key="1", kind=MessageKind.PAGE, incident=ONE, event=event, card=card, ref=None, due_at=NOW, alerts=alerts
     )
+
+
+def test_a_page_says_who_owns_its_service_and_not_what_a_label_says(fake: FakePagerDuty, channel: PagerDuty) -> None:
+    known = Catalog(services=(Service(name="shop", owner="team web", runbooks=("https://wiki.example.com/shop",)),))
+    labelled = structs.replace(pod(0), labels={"alertname": "Down", "owner": "somebody"}, notes={})
+    for service in ("shop", None):
+        about = structs.replace(ONE, service=service)
+        card = incident_card(about, CardSettings(catalog=known), alerts=[labelled])
+        channel.deliver(dataclasses.replace(paged(labelled), incident=about, card=card))
+
+    owned, unowned = (one.event for one in fake.story)
+    assert owned["payload"]["custom_details"]["owner"] == "team web"
+    assert {"href": "https://wiki.example.com/shop", "text": "Runbook"} in owned["links"]
+    assert "owner" not in unowned["payload"]["custom_details"]
 
 
 def test_a_page_says_where_it_is_and_what_the_alert_says(fake: FakePagerDuty, channel: PagerDuty) -> None:
