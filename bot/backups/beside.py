@@ -18,6 +18,8 @@ from bot.core.action import Tools
 T = TypeVar("T")
 #: In which work that is short is waited for, before the pace of the polls counts.
 _AT_ONCE = timedelta(milliseconds=20)
+#: Whether a thread has ended is asked of no engine, so it may be asked often.
+_LEAST_S = 0.05
 
 
 class Beside(Generic[T]):
@@ -47,7 +49,7 @@ class Beside(Generic[T]):
 
 def attend(work: Callable[[], T], name: str, tools: Tools, check: Callable[[], None]) -> T:
     """The result of `work`. `check` is called at every poll; what it raises ends the waiting, not the work."""
-    begun, polling = Beside(work, name), Polling(tools)
+    begun, polling = Beside(work, name), Polling(tools, least_s=_LEAST_S)
     while not begun.ended():
         check()
         polling.pause()

@@ -15,15 +15,16 @@ _LEAST_S = 0.2
 
 
 class Polling:
-    """The waits of one thing that is waited for, from now on."""
+    """The waits of one thing that is waited for, from now on. `least_s`: the shortest, for looks that cost little."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, *, least_s: float = _LEAST_S) -> None:
         self._tools = tools
+        self._least_s = least_s
         self._began = tools.elapsed()
 
     def next_pause(self) -> timedelta:
         waited = self._tools.elapsed() - self._began
-        return min(self._tools.poll_interval, timedelta(seconds=max(_LEAST_S, waited * _SHARE)))
+        return min(self._tools.poll_interval, timedelta(seconds=max(self._least_s, waited * _SHARE)))
 
     def pause(self) -> None:
         self._tools.pause(self.next_pause())

@@ -66,6 +66,14 @@ def test_each_phase_has_its_time_and_the_teardown_is_no_part_of_the_rto(ground: 
     assert row.rto == row.phases[4].start - row.began_at
 
 
+def test_a_copy_that_is_gone_when_its_removal_is_answered_is_waited_for_no_longer(ground: DrillGround) -> None:
+    ground.drill()
+
+    teardown = ground.row().phases[-1]
+    assert teardown.name == "teardown"
+    assert teardown.end == teardown.start
+
+
 def test_a_plan_says_from_which_backup_and_that_it_is_scratch_and_what_it_rests_on(ground: DrillGround) -> None:
     ground.clock.pass_by(minutes=1)
     ground.world.add_backup("b2", ground.clock(), problem="it was cut off")
