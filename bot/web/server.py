@@ -87,8 +87,7 @@ def build_web(
     who_approves: WhoApproves | None = None,
 ) -> WebApp:
     """Join the web's parts. `channels`: by name, the local one is the console; `cards`: what people read."""
-    threads = Threads()
-    proxied = ProxiedConnections()
+    threads, proxied = Threads(), ProxiedConnections()
     auth = Auth(
         public_url=public_url, api_token=api_token, on_refused=on_refused, threads=threads.peers, proxied=proxied
     )

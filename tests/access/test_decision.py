@@ -151,13 +151,26 @@ VERBS = sorted({do.split()[0] for rules in BUILT_IN.values() for do in rules} - 
 EXPECTED = {
     "nobody": {"link"},
     "no rights": {"whoami", "help", "link", "unlink"},
-    "viewer": {"show", "incidents", "home", "approvals", "silences", "glass", "status", "backups", "dr", "oncall"}
+    "viewer": {
+        "show",
+        "incidents",
+        "home",
+        "approvals",
+        "silences",
+        "glass",
+        "status",
+        "backups",
+        "dr",
+        "oncall",
+        "services",
+    }
     | ALWAYS_ALLOWED,
     "responder": {
         "show",
         "incidents",
         "home",
         "oncall",
+        "services",
         "runs",
         "approvals",
         "silences",
@@ -174,7 +187,19 @@ EXPECTED = {
     }
     | {"severity", "page", "resend", "silence", "unsilence", "break-glass", "override", "remove-override"}
     | ALWAYS_ALLOWED,
-    "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "status", "backups", "dr", "oncall"}
+    "approver": {
+        "show",
+        "incidents",
+        "home",
+        "approvals",
+        "silences",
+        "glass",
+        "status",
+        "backups",
+        "dr",
+        "oncall",
+        "services",
+    }
     | {"yes", "no", "review-glass"}
     | ALWAYS_ALLOWED,
     "admin": set(VERBS),

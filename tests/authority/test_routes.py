@@ -55,6 +55,8 @@ LETS_IN: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/api/drills"): _API,
     ("GET", "/api/runs"): _API,
     ("GET", "/api/stores"): _API,
+    ("GET", "/api/rotas"): _API,
+    ("GET", "/api/rotas/orders.ics"): _API,
     ("GET", "/api/audit"): _API,
     ("GET", "/api/docs"): _API,
     ("GET", "/api/openapi.json"): _API,
@@ -67,7 +69,11 @@ LETS_IN: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/alerts/sns"): _NOBODY,
 }
 #: What stands for the part of a path that may vary; another such part has to get its own.
-_EXAMPLES = {"/pages/{name}": ["board.css"], "/in/{name}": ["slack", "telegram", "pagerduty"]}
+_EXAMPLES = {
+    "/pages/{name}": ["board.css"],
+    "/in/{name}": ["slack", "telegram", "pagerduty"],
+    "/api/rotas/{name:path}.ics": ["orders"],
+}
 
 
 @dataclass(frozen=True)
@@ -176,7 +182,7 @@ def _routes(app: Any) -> Iterator[APIRoute]:
 
 def _paths(path: str) -> list[str]:
     if path in _EXAMPLES:
-        return [path.replace("{name}", name) for name in _EXAMPLES[path]]
+        return [path.replace("{name:path}", "{name}").replace("{name}", name) for name in _EXAMPLES[path]]
     found = path.replace("{incident_id}", "1")
     assert "{" not in found, f"{path} needs an example"
     return [found]

@@ -75,7 +75,7 @@ def test_without_clusters_and_alertmanagers_api_nothing_is_listed_that_needs_the
     listed = verbs_listed("\n".join(helped(set_up(house))))
 
     gone = {*_ON_CLUSTERS, *_ON_STORES, "turn", "silence", "silences", "unsilence", "link", "unlink"}
-    gone |= {"break-glass", "glass", "review-glass", "oncall"}
+    gone |= {"break-glass", "glass", "review-glass", "oncall", "override", "remove-override"}
     gone |= {"approvals", "keep", "no", "runs", "settle", "undo", "yes"}  # no action, so no plan and no run
     assert listed == {*commands.find(), *commands.actions()} - gone
     assert "ACTIONS ON WORKLOADS" not in helped(house)

@@ -33,6 +33,8 @@ _OPERATOR = Principal(id="local", name="local", roles=frozenset({"admin"}))
 _RUN = re.compile(r"\(vakhta run ([0-9a-f]{32})\)$")
 
 WISH = "silence service=api for 1h because test"
+#: Another one: the same one would be answered with the plan that waits.
+OTHER_WISH = "silence service=api for 2h because test"
 
 
 class World(FakeAlertmanager):

@@ -32,6 +32,8 @@ from tests.running import until
 pytestmark = pytest.mark.crash
 
 _WISH = "scale prod/api 4"
+#: Another one: the same one would be answered with the plan that waits.
+_OTHER_WISH = "scale prod/api 5"
 
 
 class Scaled(FakeKubernetes):
@@ -95,7 +97,7 @@ def doing(tmp_path: Path, store_url: str) -> Iterator[Scaling]:
 def test_it_is_written_once_at_most_and_found_again_when_the_process_is_killed_at(name: str, doing: Scaling) -> None:
     handle = doing.planned()
 
-    doing.dies(_WISH if name == "gate.showing" else f"yes {handle}", name)
+    doing.dies(_OTHER_WISH if name == "gate.showing" else f"yes {handle}", name)
 
     assert (len(doing.cluster.called), doing.cluster.replicas) == ((1, 4) if name in _DONE else (0, 3))
     for _ in range(2):

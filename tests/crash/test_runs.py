@@ -14,7 +14,7 @@ import pytest
 
 from bot.lib import failpoints
 from bot.lib.failpoints import FailpointError
-from tests.crash.doing import WISH, Doing, World, say
+from tests.crash.doing import OTHER_WISH, WISH, Doing, World, say
 from tests.crash.test_failpoints import FAILPOINTS
 from tests.running import until
 
@@ -45,7 +45,7 @@ def test_there_are_failpoints_on_both_sides_of_each_step() -> None:
 def test_it_is_done_once_at_most_when_the_process_is_killed_at(name: str, doing: Doing) -> None:
     handle = doing.planned()
 
-    doing.dies(WISH if name == "gate.showing" else f"yes {handle}", name)
+    doing.dies(OTHER_WISH if name == "gate.showing" else f"yes {handle}", name)
 
     assert len(doing.world.called) == (name in _DONE)
     _looked_at_and_said_again(doing, handle)
@@ -59,7 +59,7 @@ def test_it_is_done_once_at_most_when_an_unexpected_error_is_raised_at(
     broken.setenv("VAKHTA_FAILPOINT", f"{name}=raise")
 
     with pytest.raises(FailpointError):
-        doing.says(WISH if name == "gate.showing" else f"yes {handle}")
+        doing.says(OTHER_WISH if name == "gate.showing" else f"yes {handle}")
 
     assert len(doing.world.called) == (name in _DONE)
     _looked_at_and_said_again(doing, handle)

@@ -213,7 +213,7 @@ def test_the_contract_and_its_page_come_from_the_bot_alone(house: WebHouse) -> N
 
     paths = {
         *("/api/audit", "/api/drills", "/api/incidents", "/api/incidents/{incident_id}", "/api/plans"),
-        *("/api/runs", "/api/stores"),
+        *("/api/runs", "/api/stores", "/api/rotas", "/api/rotas/{name}.ics"),
     }
     assert set(contract["paths"]) == paths
     assert "GET /api/incidents/{incident_id}" in page.text

@@ -37,6 +37,8 @@ _BUILT_IN = re.compile(
     "active|apps|archive|away|call|collapse|dm|dnd|expand|feed|invite|join|kick|leave|me|msg|mute|open|part|prefs|pro"
     "|remind|remove|rename|search|shortcuts|shrug|star|status|topic|who"
 )
+#: Slack takes 50 commands of an app; these are said with `/vakhta` alone.
+_LEFT_OUT = {"glass", "remove-copy", "remove-override", "review-glass", "settle", "unlink"}
 _KEYS = {
     "": {"_metadata", "display_information", "features", "oauth_config", "settings"},
     "display_information": {"name", "description", "long_description", "background_color"},
@@ -134,8 +136,11 @@ def test_its_slash_commands_are_the_bots_verbs_in_their_own_words() -> None:
     assert {one["command"]: (one.get("usage_hint", ""), one["description"]) for one in rest} == {
         f"/{verb}": (said.usage.removeprefix(verb).strip(), said.summary)
         for verb, said in verbs.items()
-        if not _BUILT_IN.fullmatch(verb)
+        if not _BUILT_IN.fullmatch(verb) and verb not in _LEFT_OUT
     }
+    assert verbs.keys() >= _LEFT_OUT
+    said = MANIFEST.read_text(encoding="utf-8").partition("_metadata")[0]
+    assert all(f"`{verb}`" in said or f"`/vakhta {verb}`" in said for verb in _LEFT_OUT), "its head says so"
 
 
 def test_it_asks_for_the_scopes_of_what_the_code_calls_and_hears_and_for_no_other() -> None:
