@@ -25,10 +25,12 @@ class KeptOverrides:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._read: Sequence[MadeOverride] = ()
+        self._read: Sequence[MadeOverride] | None = None  #: None: not read yet
         self._by_rota: Mapping[str, Sequence[Override]] = MappingProxyType({})
 
     def __call__(self) -> Mapping[str, Sequence[Override]]:
+        if self._read is None:  # A command line has no ticks.
+            self.refresh()
         return self._by_rota
 
     def refresh(self) -> None:

@@ -101,10 +101,12 @@ class Duties:
             found = shifts_of(spans)
             shifts = tuple(one for one in found if one.start <= at < one.end)
             until = _next_change(spans, at)
-            edges = at - reach, at + reach
-            if until is not None and not any(one.start == edges[0] or one.end == edges[1] for one in shifts):
+            coming = () if until is None else tuple(one for one in found if one.start <= until < one.end)
+            cut = any(one.start == at - reach for one in shifts) or any(
+                one.end == at + reach for one in (*shifts, *coming)
+            )
+            if until is not None and not cut:
                 break
-        coming = () if until is None else tuple(one for one in found if one.start <= until < one.end)
         return RotaView(
             rota=rota,
             zone=self.rotas[rota].zone,

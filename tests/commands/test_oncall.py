@@ -50,6 +50,16 @@ def said(house: House, words: str) -> list[str]:
     return reply.text.splitlines()
 
 
+def test_who_is_next_is_followed_to_the_end_of_their_shift(house: House) -> None:
+    house.rotas = {**house.rotas, "weekly": named("weekly", rota(layer("ana", "bo")))}
+    house.settle(ACCOUNTS)
+
+    lines = said(house, "oncall weekly at 2026-12-11 09:00")
+
+    assert lines[2].startswith("Then Ana, by layer weekly, until 2026-12-21 09:00 UTC"), lines
+    assert "for more than a year" not in " ".join(lines)
+
+
 def test_a_rota_says_who_is_on_call_until_when_why_and_who_is_next(house: House) -> None:
     assert said(house, "oncall orders") == [
         "Rota orders at 2026-11-23 12:00 UTC (13:00 Europe/Berlin):",

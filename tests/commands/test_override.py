@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.access.policy import Role, Rule
+from bot.app.kept_overrides import KeptOverrides
 from bot.core.request import Reply
 from tests.house import ACCOUNTS, BO, ROLES, House
 from tests.oncall.written import all_day, layer, rota
@@ -63,6 +64,13 @@ def test_somebody_is_put_on_call_at_once_and_those_whom_it_concerns_are_told(hou
     assert told["U3"].startswith("Ana has put Cy on call for rota orders from 2026-11-23 12:00 UTC")
     house.clock.pass_by(hours=8)
     assert on_call(house) == "Ana"
+
+
+def test_it_counts_where_no_tick_has_read_it_yet(house: House) -> None:
+    house.says("override orders @cy 8h")
+    unread = KeptOverrides(house.store)
+
+    assert [one.people for one in unread()["orders"]] == [("cy",)]
 
 
 def test_it_counts_over_the_settings_after_a_restart_and_a_change_of_them_too(house: House) -> None:
