@@ -17,7 +17,7 @@ from bot.config.faults import InvalidSettings, Loc, Plain, SettingsDocument, Set
 _LARGEST = 1024 * 1024  #: bytes of a file
 _DEEPEST = 32
 _MOST_ALIASES = 64
-_MOST_VALUES = 20_000  #: with every alias expanded
+_MOST_VALUES = 100_000  #: with every alias expanded; a catalog of 1,000 services has some 40,000
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _KINDS = ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "value", "merge")
 _TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in _KINDS)

@@ -150,3 +150,20 @@ def test_ten_times_the_services_are_about_ten_times_the_work() -> None:
     few, many = _calls(_mixed(100)), _calls(_mixed(1000))
 
     assert many < 15 * few
+
+
+def test_a_thousand_services_with_all_that_is_said_of_them_are_read(tmp_path: Path) -> None:
+    said = {
+        "owner": "core",
+        "tier": 1,
+        "environment": "prod",
+        "on_call": ["ana"],
+        "links": {"wiki": "https://wiki.example", "graphs": "https://graphs.example"},
+        "runbooks": ["https://runbooks.example"],
+    }
+    services = [{"name": f"s{n}", "match": {"service": f"s{n}", "env": "prod"}, **said} for n in range(1000)]
+    settings = {"people": [{"id": "ana"}], "teams": [{"name": "core", "members": ["ana"]}], "services": services}
+    path = tmp_path / "vakhta.yaml"
+    path.write_text(json.dumps(settings))
+
+    assert len(read_settings(path, {})[0].services) == 1000
